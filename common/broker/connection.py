@@ -1,0 +1,138 @@
+"""One live connection: publish, subscribe, declare. Once lost, a new one takes its place."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Literal
+
+import aio_pika
+from aiormq.abc import AbstractConnection
+from aiormq.exceptions import AMQPError, ChannelAccessRefused, ChannelNotFoundEntity
+
+from common.broker.declaring import RPC_SECONDS, Declarer
+from common.broker.dial import SILENCE_SECONDS, WatchedTransport, dial
+from common.broker.publishing import Publisher
+from common.broker.subscription import Subscription
+from common.errors import AccessRefused, BrokerUnavailable, TopologyMismatch
+from common.message import Answer, Delivery, Publishing
+from common.topology import Topology
+
+PUBLISH_SECONDS = 10.0
+WATCH_SECONDS = 1.0
+CLOSE_SECONDS = 3.0
+
+
+class Connection:
+    """A connection to the broker. `closed` is set, and `reason` filled in, when it is over."""
+
+    def __init__(self, raw: aio_pika.Connection, transport: WatchedTransport) -> None:
+        if raw.transport is None:
+            raise BrokerUnavailable("the connection was lost while it was opened")
+        self._raw = raw
+        self._transport = transport
+        self._amqp: AbstractConnection = raw.transport.connection
+        self._unblocked = asyncio.Event()
+        self._unblocked.set()
+        self.version = _version(self._amqp)
+        self.closed = asyncio.Event()
+        self.reason = ""
+        self._publisher = Publisher(self._amqp, self._unblocked)
+        self._declarer = Declarer(self._amqp, self.version)
+        self._amqp.closing.add_done_callback(self._on_closed)
+        self._watcher = asyncio.create_task(self._watch(), name="connection watch")
+
+    @property
+    def blocked(self) -> bool:
+        """Whether the broker takes no publishes now (memory or disk alarm)."""
+        return not self._unblocked.is_set()
+
+    async def publish(self, publishing: Publishing, *, timeout: float = PUBLISH_SECONDS) -> Answer:
+        """Publish and return the broker's answer; see Publisher.publish for what it raises."""
+        return await self._publisher.publish(publishing, timeout=timeout)
+
+    async def subscribe(
+        self, queue: str, *, prefetch: int, on_delivery: Callable[[Delivery], None]
+    ) -> Subscription:
+        """Consume a queue with `prefetch` deliveries under way at most.
+
+        `on_delivery` is called in the order of the queue and must not block. Raises
+        TopologyMismatch, AccessRefused or BrokerUnavailable.
+        """
+        try:
+            channel = await self._amqp.channel(publisher_confirms=False, timeout=RPC_SECONDS)
+            subscription = Subscription(channel, prefetch=prefetch, on_delivery=on_delivery)
+            await subscription.start(queue)
+        except ChannelNotFoundEntity:
+            raise TopologyMismatch(f"queue '{queue}' does not exist") from None
+        except ChannelAccessRefused as error:
+            message = f"queue '{queue}': this user may not read it: {error}"
+            raise AccessRefused(message) from None
+        except (AMQPError, OSError, RuntimeError, TimeoutError) as error:
+            raise BrokerUnavailable(f"queue '{queue}': cannot consume: {error}") from None
+        return subscription
+
+    async def ensure(self, topology: Topology, mode: Literal["declare", "check"]) -> None:
+        """Make sure that the topology is there: create what is missing, or only verify."""
+        if mode == "declare":
+            await self._declarer.declare(topology)
+        else:
+            await self._declarer.check(topology)
+
+    async def depth(self, queue: str) -> int:
+        """Return the messages ready in a queue; raises TopologyMismatch when it is gone."""
+        return await self._declarer.depth(queue)
+
+    async def close(self) -> None:
+        """Close in good order; a peer that does not answer is dropped."""
+        self._watcher.cancel()
+        with suppress(TimeoutError, AMQPError, OSError, RuntimeError):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self._raw.close()
+        self._transport.abort()
+        self._end("closed")
+
+    async def _watch(self) -> None:
+        """Drop a silent peer; learn whether the broker has blocked us (aiormq tells it only so)."""
+        while True:
+            await asyncio.sleep(WATCH_SECONDS)
+            if self._transport.silent_for() > SILENCE_SECONDS:
+                self._end(f"no sign of life for {SILENCE_SECONDS} s")
+                self._transport.abort()
+                return
+            try:
+                async with asyncio.timeout(WATCH_SECONDS / 10):
+                    await self._amqp.ready()
+                self._unblocked.set()
+            except TimeoutError:
+                self._unblocked.clear()
+
+    def _on_closed(self, closing: "asyncio.Future[object]") -> None:
+        error = None if closing.cancelled() else closing.exception()
+        self._end(str(error) if error else "closed")
+
+    def _end(self, reason: str) -> None:
+        if not self.closed.is_set():
+            self.reason = reason
+            self.closed.set()
+        self._unblocked.set()
+
+
+@asynccontextmanager
+async def connect(uri: str, *, name: str) -> AsyncIterator[Connection]:
+    """Connect once; close at the end. `name` is shown in the broker's list of connections.
+
+    Raises BrokerUnavailable when trying again can help, AccessRefused when the broker said no.
+    """
+    raw, transport = await dial(uri, name=name)
+    connection = Connection(raw, transport)
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+def _version(amqp: AbstractConnection) -> tuple[int, int]:
+    found = (amqp.server_properties or {}).get("version", "0.0")
+    text = found.decode() if isinstance(found, bytes) else str(found)
+    major, minor, *_ = [*text.split("."), "0", "0"]
+    return int(major), int("".join(c for c in minor if c.isdigit()) or 0)

@@ -1,0 +1,198 @@
+"""Carry a topology out on a connection: create what is missing, or only verify that it is there.
+
+Each step that may fail runs on a channel of its own, because the broker closes the channel.
+"""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import aiormq
+from aiormq.abc import AbstractChannel, AbstractConnection
+from aiormq.exceptions import (
+    AMQPError,
+    ChannelAccessRefused,
+    ChannelInvalidStateError,
+    ChannelNotFoundEntity,
+    ChannelPreconditionFailed,
+)
+
+from common.errors import AccessRefused, BrokerUnavailable, TopologyMismatch
+from common.logs import get_logger
+from common.topology import Binding, Exchange, Queue, Topology
+
+T = TypeVar("T")
+RPC_SECONDS = 10.0
+_DIFFERENCE = re.compile(r"inequivalent arg '([^']+)'.*?: received (.+?) but current is (.+)$")
+
+
+class Declarer:
+    """Declares or verifies on one connection."""
+
+    def __init__(self, connection: AbstractConnection, version: tuple[int, int]) -> None:
+        self._connection = connection
+        self._version = version
+        self._channel: AbstractChannel | None = None
+        self._one = asyncio.Lock()
+        """One caller at a time: a refused step closes the channel under everybody who uses it."""
+
+    async def declare(self, topology: Topology) -> None:
+        """Create what is missing. Raises TopologyMismatch, AccessRefused or BrokerUnavailable."""
+        async with self._one:
+            await self._declare(topology)
+
+    async def check(self, topology: Topology) -> None:
+        """Verify that exchanges and queues exist; AMQP cannot look at bindings or arguments."""
+        async with self._one:
+            await self._check(topology)
+
+    async def depth(self, queue: str) -> int:
+        """Return the messages ready in a queue. Raises TopologyMismatch when it is gone."""
+        async with self._one:
+            return await self._depth(queue)
+
+    async def _declare(self, topology: Topology) -> None:
+        for exchange in topology.exchanges:
+            await self._step(f"exchange '{exchange.name}'", self._declare_exchange, exchange)
+        for queue in topology.queues:
+            await self._declare_queue_or_warn(queue)
+        for binding in topology.bindings:
+            what = f"binding of queue '{binding.queue}' to exchange '{binding.exchange}'"
+            await self._step(what, self._bind, binding)
+
+    async def _check(self, topology: Topology) -> None:
+        missing = [
+            *[
+                f"exchange '{exchange.name}'"
+                for exchange in topology.exchanges
+                if not await self._exists(self._passive_exchange, exchange)
+            ],
+            *[
+                f"queue '{queue.name}'"
+                for queue in topology.queues
+                if not await self._exists(self._passive_queue, queue)
+            ],
+        ]
+        if missing:
+            message = (
+                f"missing on the broker: {', '.join(missing)}; create them, or start once with "
+                "TIDINGS_TOPOLOGY=declare and a user that may configure"
+            )
+            raise TopologyMismatch(message)
+
+    async def _depth(self, queue: str) -> int:
+        channel = await self._open()
+        try:
+            found = await channel.queue_declare(queue, passive=True, timeout=RPC_SECONDS)
+        except ChannelNotFoundEntity:
+            message = f"queue '{queue}' does not exist; start a consumer of that group once"
+            raise TopologyMismatch(message) from None
+        except _LOST as error:
+            raise BrokerUnavailable(_lost(error)) from None
+        return found.message_count or 0
+
+    async def _declare_queue_or_warn(self, queue: Queue) -> None:
+        try:
+            await self._step(f"queue '{queue.name}'", self._declare_queue, queue)
+        except TopologyMismatch as mismatch:
+            # A queue declared on 3.x has no limit to lift; after an upgrade to 4.x only this
+            # argument differs, and a policy can set it.
+            if not queue.unlimited or "x-delivery-limit" not in str(mismatch):
+                raise
+            get_logger().warning("delivery_limit_differs", queue=queue.name, detail=str(mismatch))
+
+    async def _step(
+        self, what: str, act: Callable[[AbstractChannel, T], Awaitable[object]], item: T
+    ) -> None:
+        channel = await self._open()
+        try:
+            await act(channel, item)
+        except ChannelPreconditionFailed as error:
+            raise TopologyMismatch(_difference(what, str(error))) from None
+        except ChannelAccessRefused as error:
+            message = f"{what}: this user may not declare it ({_reply(error)}); grant configure, "
+            message += "or create it beforehand and set TIDINGS_TOPOLOGY=check"
+            raise AccessRefused(message) from None
+        except ChannelNotFoundEntity as error:
+            message = f"{what}: {_reply(error)}; it was deleted meanwhile, start again"
+            raise TopologyMismatch(message) from None
+        except _LOST as error:
+            raise BrokerUnavailable(f"{what}: {_lost(error)}") from None
+
+    async def _exists(
+        self, look: Callable[[AbstractChannel, T], Awaitable[object]], item: T
+    ) -> bool:
+        channel = await self._open()
+        try:
+            await look(channel, item)
+        except ChannelNotFoundEntity:
+            return False
+        except ChannelAccessRefused:
+            # 4.3 refuses even to say whether a queue exists to a user without rights on it. The
+            # first publish or consume tells; until then it counts as there.
+            return True
+        except _LOST as error:
+            raise BrokerUnavailable(_lost(error)) from None
+        return True
+
+    async def _open(self) -> AbstractChannel:
+        if self._channel is None or self._channel.is_closed:
+            try:
+                self._channel = await self._connection.channel(
+                    publisher_confirms=False, timeout=RPC_SECONDS
+                )
+            except _LOST as error:
+                raise BrokerUnavailable(_lost(error)) from None
+        return self._channel
+
+    async def _declare_exchange(self, channel: AbstractChannel, exchange: Exchange) -> None:
+        await channel.exchange_declare(
+            exchange.name,
+            exchange_type=exchange.type,
+            durable=True,
+            arguments=dict(exchange.arguments),
+            timeout=RPC_SECONDS,
+        )
+
+    async def _declare_queue(self, channel: AbstractChannel, queue: Queue) -> None:
+        await channel.queue_declare(
+            queue.name,
+            durable=True,
+            arguments=dict(queue.arguments_for(self._version)),
+            timeout=RPC_SECONDS,
+        )
+
+    async def _bind(self, channel: AbstractChannel, binding: Binding) -> None:
+        await channel.queue_bind(
+            binding.queue, binding.exchange, routing_key=binding.key, timeout=RPC_SECONDS
+        )
+
+    async def _passive_exchange(self, channel: AbstractChannel, exchange: Exchange) -> None:
+        await channel.exchange_declare(exchange.name, passive=True, timeout=RPC_SECONDS)
+
+    async def _passive_queue(self, channel: AbstractChannel, queue: Queue) -> None:
+        await channel.queue_declare(queue.name, passive=True, timeout=RPC_SECONDS)
+
+
+_LOST = (AMQPError, OSError, TimeoutError, ChannelInvalidStateError, RuntimeError)
+
+
+def _lost(error: BaseException) -> str:
+    return f"the broker did not carry it out: {str(error) or type(error).__name__}"
+
+
+def _reply(error: aiormq.AMQPError) -> str:
+    return str(error.args[0]) if error.args else "refused"
+
+
+def _difference(what: str, reply: str) -> str:
+    """Say what is different. The broker names only the first difference."""
+    found = _DIFFERENCE.search(reply)
+    if found is None:
+        return f"{what} exists with other arguments: {reply}; delete it once it is empty"
+    name, wanted, current = found.groups()
+    return (
+        f"{what} exists with other arguments: {name} is {current}, Tidings needs {wanted} "
+        "(the broker names only the first difference); drain and delete it, or choose another name"
+    )

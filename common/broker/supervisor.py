@@ -1,0 +1,117 @@
+"""Keep one connection up: connect anew with back-off and jitter, and prepare each fresh one.
+
+Nothing of a lost connection is restored: a fresh one is prepared as the first was.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+
+from common.broker.connection import Connection, connect
+from common.errors import AccessRefused, BrokerUnavailable
+from common.logs import get_logger
+from common.metrics import Metrics
+from common.probes import Health
+
+FIRST_DELAY = 0.5
+LONGEST_DELAY = 4.0
+"""Seconds; short enough to work within 5 s of the broker's return."""
+REFUSALS = 3
+"""A broker that is starting may refuse a user it does not know yet; this often is a No."""
+
+Session = Callable[[Connection], Awaitable[None]]
+
+
+async def until_closed(connection: Connection) -> None:
+    """Be the session of a connection that others use."""
+    await connection.closed.wait()
+
+
+class Supervisor:
+    """Owns the connection of one role (`publish`, `consume`) and tells its state."""
+
+    def __init__(
+        self,
+        uri: str,
+        *,
+        name: str,
+        role: str,
+        health: Health,
+        metrics: Metrics,
+        prepare: Session | None = None,
+    ) -> None:
+        self._uri = uri
+        self._name = f"{name} ({role})"
+        self._role = role
+        self._health = health
+        self._metrics = metrics
+        self._prepare = prepare
+        self._connection: Connection | None = None
+        self._live = asyncio.Event()
+        self._log = get_logger(role=role)
+        self._down("connecting")
+
+    async def connection(self) -> Connection:
+        """Return the live connection, waiting for one as long as it takes."""
+        while self._connection is None or self._connection.closed.is_set():
+            self._live.clear()
+            await self._live.wait()
+        return self._connection
+
+    @property
+    def live(self) -> Connection | None:
+        """The live connection, if there is one now."""
+        connection = self._connection
+        return None if connection is None or connection.closed.is_set() else connection
+
+    async def run(self, session: Session = until_closed) -> None:
+        """Keep connected until cancelled, running `session` on each connection.
+
+        A session that returns while its connection is alive is started again on a fresh one.
+        Raises AccessRefused when the broker keeps saying no, and TopologyMismatch.
+        """
+        failures = refusals = connects = 0
+        while True:
+            try:
+                async with connect(self._uri, name=self._name) as connection:
+                    if self._prepare is not None:
+                        await self._prepare(connection)
+                    failures = refusals = 0
+                    connects += 1
+                    self._up(connection, again=connects > 1)
+                    await session(connection)
+                    reason = connection.reason or "session ended"
+            except AccessRefused as error:
+                refusals += 1
+                if refusals >= REFUSALS:
+                    raise
+                reason = str(error)
+            except BrokerUnavailable as error:
+                reason = str(error)
+            self._down(reason)
+            failures += 1
+            delay = _delay(failures, random.random())  # noqa: S311 - jitter, not a secret
+            self._log.warning("broker_unavailable", reason=reason, retry_in=round(delay, 1))
+            await asyncio.sleep(delay)
+
+    def _up(self, connection: Connection, *, again: bool) -> None:
+        self._connection = connection
+        self._live.set()
+        self._health.set(self._role, None)
+        self._metrics.connected.labels(self._role).set(1)
+        if again:
+            self._metrics.reconnects.labels(self._role).inc()
+        major, minor = connection.version
+        self._log.info("connected", broker=f"RabbitMQ {major}.{minor}")
+
+    def _down(self, reason: str) -> None:
+        self._connection = None
+        self._live.clear()
+        self._health.set(self._role, reason)
+        self._metrics.connected.labels(self._role).set(0)
+
+
+def _delay(failures: int, roll: float) -> float:
+    """Full jitter between the first delay and a ceiling that doubles."""
+    ceiling = min(LONGEST_DELAY, FIRST_DELAY * (1 << min(failures, 8)))
+    return FIRST_DELAY + roll * (ceiling - FIRST_DELAY)

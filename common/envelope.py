@@ -1,0 +1,173 @@
+"""`Event` <-> `Message`: what an event looks like as an AMQP message, written and read.
+
+Writes CloudEvents structured mode. Reads structured mode, binary mode with each of the three header
+prefixes in use (AMQP 1.0 binding 1.0.2 `cloudEvents:`, its successor `cloudEvents_`, Knative's
+`ce-`), and plain JSON. Bad input is a value, `Malformed`, never an exception. PURE.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from common.errors import InvalidEvent
+from common.event import (
+    CONTENT_TYPE,
+    SPEC_VERSION,
+    Event,
+    Malformed,
+    from_attributes,
+    from_json_object,
+    parse_json,
+    to_json,
+)
+from common.message import HeaderValue, Message
+
+MAX_EVENT_BYTES = 1024 * 1024
+"""Default limit of a body: below what brokers refuse (16 MiB on 4.x), so that we say it first."""
+
+_PREFIXES = ("cloudevents:", "cloudevents_", "ce-")
+_NOT_OURS = ("x-", "cc", "bcc")
+"""Headers by which a sender would steer the broker or forge its counts: never published again."""
+
+
+def to_message(
+    event: Event,
+    *,
+    app_id: str | None = None,
+    priority: int | None = None,
+    headers: Mapping[str, str | int] | None = None,
+    limit: int = MAX_EVENT_BYTES,
+) -> Message:
+    """Write a complete event. Raises InvalidEvent when it is not valid or over `limit` bytes."""
+    body = to_json(event)
+    if len(body) > limit:
+        message = (
+            f"event '{event.type}' is {len(body)} bytes, over the limit of {limit}; "
+            "send a reference to the data or raise TIDINGS_MAX_EVENT_BYTES"
+        )
+        raise InvalidEvent(message)
+    parent = event.extensions.get("traceparent")
+    return Message(
+        body=body,
+        content_type=CONTENT_TYPE,
+        message_id=event.id if len(event.id.encode()) <= 255 else None,  # noqa: PLR2004 - AMQP short string
+        type=event.type,
+        app_id=app_id,
+        timestamp=None if event.time is None else int(event.time.timestamp()),
+        priority=priority,
+        headers={**({"traceparent": str(parent)} if parent else {}), **(headers or {})},
+    )
+
+
+def to_event(
+    message: Message, *, routing_key: str, exchange: str, fallback_id: str
+) -> Event | Malformed:
+    """Read a message in whichever of the known forms it came.
+
+    Plain JSON without a `message_id` has no identity of its own: it gets `fallback_id`, and a copy
+    that we publish again carries it as its `message_id`.
+    """
+    content_type = (message.content_type or "").strip().lower()
+    if content_type.startswith("application/cloudevents-batch"):
+        return Malformed("a batch of CloudEvents is not allowed over AMQP; send them one by one")
+    if content_type.startswith("application/cloudevents"):
+        body = _parse(message.body)
+        return body if isinstance(body, Malformed) else from_json_object(body)
+    attributes = _binary_attributes(message.headers)
+    if attributes:
+        return _from_binary(message, attributes)
+    return _from_plain_json(message, routing_key, exchange, fallback_id)
+
+
+def republished(message: Message, ours: Mapping[str, str | int], *, message_id: str) -> Message:
+    """Return the same bytes and properties to publish again, with no headers of ours but `ours`.
+
+    Broker headers (`x-death`, `x-delivery-count`, …) would be stale, and `CC`/`BCC` would copy the
+    message into other queues a second time: they go.
+    """
+    kept = {
+        name: value
+        for name, value in message.headers.items()
+        if not name.lower().startswith(("x-", "tidings-")) and name.lower() not in _NOT_OURS
+    }
+    return replace(
+        message,
+        message_id=message.message_id or message_id,
+        headers={**_fitting(kept), **ours},
+    )
+
+
+def _parse(body: bytes) -> Any:
+    try:
+        return parse_json(body)
+    except (ValueError, RecursionError) as error:
+        return Malformed(f"body is not JSON: {error!s:.200}")
+
+
+def _binary_attributes(headers: Mapping[str, HeaderValue]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in headers.items():
+        lowered = name.lower()
+        for prefix in _PREFIXES:
+            if lowered.startswith(prefix) and value is not None:
+                found[lowered[len(prefix) :]] = value
+    return found
+
+
+def _from_binary(message: Message, attributes: dict[str, Any]) -> Event | Malformed:
+    """Binary mode: attributes in headers, `content_type` is `datacontenttype`, the body is data."""
+    texts = {
+        name: value.decode(errors="replace") if isinstance(value, bytes) else value
+        for name, value in attributes.items()
+    }
+    data: Any = message.body
+    if message.content_type:
+        texts["datacontenttype"] = message.content_type
+    if _is_json(message.content_type):
+        data = _parse(message.body) if message.body else None
+        if isinstance(data, Malformed):
+            return data
+    return from_attributes(texts, data)
+
+
+def _from_plain_json(
+    message: Message, routing_key: str, exchange: str, fallback_id: str
+) -> Event | Malformed:
+    """JSON of a sender that knows nothing of CloudEvents, or a CloudEvent whose label was lost."""
+    body = _parse(message.body)
+    if isinstance(body, Malformed):
+        return body
+    if isinstance(body, dict) and "specversion" in body:
+        return from_json_object(body)
+    attributes = {
+        "specversion": SPEC_VERSION,
+        "id": message.message_id or fallback_id,
+        "source": message.app_id or f"/amqp/{exchange}",
+        "type": message.type or routing_key,
+    }
+    return from_attributes(attributes, body)
+
+
+def _is_json(content_type: str | None) -> bool:
+    if not content_type:
+        return True
+    media = content_type.split(";")[0].strip().lower()
+    return media.endswith(("/json", "+json"))
+
+
+_FOREIGN_HEADERS_BYTES = 96 * 1024
+"""All headers of a message must fit one frame of 128 KiB, or the broker closes the connection;
+what is left is room for ours."""
+
+
+def _fitting(headers: dict[str, HeaderValue]) -> dict[str, HeaderValue]:
+    """Leave the largest foreign headers out where all of them would not fit beside ours."""
+    sizes = {name: len(name) + 8 + len(str(value)) * 2 for name, value in headers.items()}
+    total = sum(sizes.values())
+    kept = dict(headers)
+    for name in sorted(sizes, key=sizes.__getitem__, reverse=True):
+        if total <= _FOREIGN_HEADERS_BYTES:
+            break
+        total -= sizes[name]
+        del kept[name]
+    return kept

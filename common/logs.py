@@ -1,0 +1,84 @@
+"""structlog set-up: JSON in containers, readable on a terminal, one place that decides which.
+
+Keys are fixed (`event`, `level`, `ts`, `service`, then the facts); an event's body is never logged.
+"""
+
+import logging
+import sys
+from typing import Any, TextIO
+
+import orjson
+import structlog
+from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
+
+Logger = FilteringBoundLogger
+
+LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+_FIRST_KEYS = ("ts", "level", "event")
+MAX_TEXT = 2048
+"""Longest value of a log line, in characters: what a sender wrote must not flood the log."""
+
+
+def configure(*, level: str, format_: str, service: str, stream: TextIO | None = None) -> None:
+    """Set up logging for the process. `format_` is auto (a terminal: console; else json)."""
+    out = stream or sys.stdout
+    console = format_ == "console" or (format_ == "auto" and out.isatty())
+    renderers: list[Any] = (
+        [_one_line, structlog.dev.ConsoleRenderer(colors=out.isatty(), pad_event_to=24)]
+        if console
+        else [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer(_dumps)]
+    )
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(
+                fmt="%H:%M:%S" if console else "iso", utc=not console, key="ts"
+            ),
+            _with_service(service),
+            *renderers,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
+        logger_factory=structlog.PrintLoggerFactory(out),
+        cache_logger_on_first_use=False,
+    )
+    _capture_libraries()
+
+
+def get_logger(**facts: object) -> Logger:
+    """Return a logger that says these facts on each of its lines."""
+    logger: Logger = structlog.get_logger(**facts)
+    return logger
+
+
+def _capture_libraries() -> None:
+    """aio-pika and aiormq tell of each lost connection in tracebacks; our supervisor says it."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(name)s: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    for name in ("aio_pika", "aiormq"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+def _with_service(service: str) -> structlog.typing.Processor:
+    def add(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+        # What a reader looks for stands first; the facts follow in the order they were said.
+        return {**{key: event.pop(key) for key in _FIRST_KEYS}, "service": service, **event}
+
+    return add
+
+
+def _one_line(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """Keep what a sender wrote from drawing on the terminal: no control characters."""
+    for key, value in event.items():
+        if isinstance(value, str) and key not in ("exception", "traceback"):
+            clean = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in value[:MAX_TEXT])
+            event[key] = clean
+    return event
+
+
+def _dumps(value: object, **_: object) -> str:
+    try:
+        return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+    except TypeError:  # a lone surrogate in what a sender wrote
+        return orjson.dumps(ascii(value)).decode()

@@ -1,0 +1,86 @@
+"""Run a service: signals, the drain deadline, exit codes.
+
+The first SIGTERM or SIGINT asks the service to stop; it then has its drain deadline. A second
+signal ends the process at once: what was in hand stays unacked, and comes back.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+
+from common.errors import EXIT_OK, TidingsError
+from common.logs import get_logger
+
+FORCED_EXIT = 130
+GRACE_AFTER_DRAIN = 5.0
+"""Seconds a service may take beyond its drain deadline to close connections before it is ended."""
+
+Stop = asyncio.Event
+
+
+def run_service(start: Callable[[Stop], Awaitable[None]], *, drain_timeout: float) -> int:
+    """Run `start(stop)` until it returns; return the process exit code.
+
+    `start` returns soon after `stop` is set, or raises a TidingsError that ends the service.
+    """
+    try:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(_until_stopped(start, drain_timeout))
+    except TidingsError as error:
+        say_error(error)
+        return error.exit_code
+    except BaseExceptionGroup as group:
+        errors, rest = group.split(TidingsError)
+        if errors is None or rest is not None:
+            raise
+        first = _first(errors)
+        say_error(first)
+        return first.exit_code
+    return EXIT_OK
+
+
+def say_error(error: TidingsError) -> None:
+    """Print an error as lines for people, `tidings: what, where, remedy`, never a traceback."""
+    for line in str(error).splitlines():
+        sys.stderr.write(f"tidings: {line}\n")
+    sys.stderr.flush()
+
+
+async def _until_stopped(start: Callable[[Stop], Awaitable[None]], drain_timeout: float) -> None:
+    stop = Stop()
+    loop = asyncio.get_running_loop()
+    log = get_logger()
+
+    def on_signal(name: str) -> None:
+        if stop.is_set():
+            log.warning("forced_exit", signal=name)
+            sys.stdout.flush()
+            os._exit(FORCED_EXIT)
+        log.info("stopping", signal=name, drain_timeout=drain_timeout)
+        stop.set()
+        loop.call_later(drain_timeout + GRACE_AFTER_DRAIN, _overdue)
+
+    def _overdue() -> None:
+        log.error("stop_overdue", drain_timeout=drain_timeout)
+        sys.stdout.flush()
+        os._exit(FORCED_EXIT)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal, signal.Signals(number).name)
+    await start(stop)
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Use uvloop where it is installed (the extra `fast`)."""
+    try:
+        import uvloop  # noqa: PLC0415 - optional
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+def _first(group: BaseExceptionGroup[TidingsError]) -> TidingsError:
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error

@@ -1,0 +1,208 @@
+"""Settings that both services have, and how every setting is read.
+
+One environment variable each: `TIDINGS_` + the setting's name, and `AMQP_URI` as it is. With
+`_FILE` appended the variable names a file that holds the value. Every problem becomes one line:
+variable, problem, remedy. Only the `settings` modules read the environment.
+"""
+
+import os
+import re
+from collections.abc import Iterable
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+from urllib.parse import parse_qs, urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from common.duration import seconds
+from common.envelope import MAX_EVENT_BYTES
+from common.errors import ConfigError
+
+PREFIX = "TIDINGS_"
+KNOWN_VARIABLES = frozenset(
+    PREFIX + name
+    for name in (
+        "ATTEMPTS",
+        "CONCURRENCY",
+        "DRAIN_TIMEOUT",
+        "GROUP",
+        "HANDLER_TIMEOUT",
+        "LOG_FORMAT",
+        "LOG_LEVEL",
+        "MAX_EVENT_BYTES",
+        "MODULES",
+        "NO_HANDLER_FOR",
+        "OUTBOX",
+        "OUTBOX_SIZE",
+        "PROBES_PORT",
+        "SOURCE",
+        "TOPOLOGY",
+    )
+)
+"""Every variable that some service knows; they may share one ConfigMap. A test holds it true."""
+
+_SERVICE_LINK = re.compile(r"_SERVICE_(HOST|PORT)(_|$)|_PORT_\d+_(TCP|UDP|SCTP)(_|$)|_PORT$")
+"""What Kubernetes injects for a Service whose name begins with `tidings`."""
+
+Duration = Annotated[float, BeforeValidator(seconds)]
+
+
+def _checked_uri(uri: SecretStr) -> SecretStr:
+    parts = urlsplit(uri.get_secret_value())
+    if parts.scheme not in ("amqp", "amqps") or not parts.hostname:
+        message = "must look like amqp://user:password@host:5672/vhost (or amqps://)"
+        raise ValueError(message)
+    if "no_verify_ssl" in parse_qs(parts.query, keep_blank_values=True):
+        message = "no_verify_ssl turns certificate checks off; use cafile=… with your CA instead"
+        raise ValueError(message)
+    return uri
+
+
+def _names(value: object) -> object:
+    if isinstance(value, str):
+        return tuple(name.strip() for name in value.split(",") if name.strip())
+    return value
+
+
+class Settings(BaseSettings):
+    """What the producer and the consumer both can be told."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_ignore_empty=True,
+        hide_input_in_errors=True,
+        frozen=True,
+        extra="ignore",
+    )
+
+    amqp_uri: Annotated[SecretStr, AfterValidator(_checked_uri)] = Field(
+        validation_alias="AMQP_URI",
+        description="the broker, `amqp://user:password@host:5672/vhost`",
+    )
+    modules: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names)] = Field(
+        (), description="Python modules with your handlers or sources, separated by commas"
+    )
+    topology: Literal["declare", "check"] = Field(
+        "declare", description="`declare` creates what is missing, `check` only verifies"
+    )
+    max_event_bytes: int = Field(
+        MAX_EVENT_BYTES, gt=0, description="largest body that is sent, or parsed on arrival"
+    )
+    drain_timeout: Duration = Field(
+        35.0, gt=0, description="how long a stop waits for what runs or is unsent"
+    )
+    probes_port: int = Field(
+        8080, ge=0, le=65535, description="port of /livez, /readyz and /metrics; 0: any free one"
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="`debug` says a line for each event"
+    )
+    log_format: Literal["auto", "json", "console"] = Field(
+        "auto", description="auto: readable on a terminal, JSON elsewhere"
+    )
+
+    @property
+    def uri(self) -> str:
+        """The broker's URI with its password: for connecting, never for a line of text."""
+        return self.amqp_uri.get_secret_value()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the signature is given
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the signature is given
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments win over variables, variables over files named by variables."""
+        return init_settings, env_settings, _FileSource(settings_cls)
+
+
+class _FileSource(PydanticBaseSettingsSource):
+    """`NAME_FILE=/run/secrets/x`: the file's content is the value of NAME."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        """Read the file that the field's variable names."""
+        variable = variable_of(field_name, field)
+        path = os.environ.get(f"{variable}_FILE")
+        if not path:
+            return None, field_name, False
+        try:
+            value = Path(path).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "it is not text"
+            message = f"{variable}_FILE: cannot read {path}: {reason}"
+            raise ConfigError(message) from None
+        return value, str(field.validation_alias or field_name), False
+
+    def __call__(self) -> dict[str, Any]:
+        """Collect the values of all fields whose variable names a file."""
+        found: dict[str, Any] = {}
+        for name, field in self.settings_cls.model_fields.items():
+            value, key, _ = self.get_field_value(field, name)
+            if value is not None:
+                found[key] = value
+        return found
+
+
+def variable_of(name: str, field: FieldInfo) -> str:
+    """Name the environment variable of a setting."""
+    return str(field.validation_alias) if field.validation_alias else PREFIX + name.upper()
+
+
+S = TypeVar("S", bound=Settings)
+
+
+def load(kind: type[S], **given: Any) -> S:
+    """Read the settings. Raises ConfigError with a line per problem."""
+    problems = list(_unknown_variables(os.environ))
+    values = {
+        (str(kind.model_fields[name].validation_alias or name)): value
+        for name, value in given.items()
+        if value is not None
+    }
+    try:
+        settings = kind(**values)
+    except ValidationError as error:
+        problems += [_line(kind, entry) for entry in error.errors(include_input=False)]
+    else:
+        if not problems:
+            return settings
+    raise ConfigError("\n".join(problems))
+
+
+def probes_port_is_chosen() -> bool:
+    """Whether somebody set the port on purpose; then a taken port is an error."""
+    return any(os.environ.get(f"{PREFIX}PROBES_PORT{suffix}") for suffix in ("", "_FILE"))
+
+
+def _line(kind: type[Settings], problem: Any) -> str:
+    key = str(problem["loc"][0])
+    field = kind.model_fields.get(key)
+    name = key if field is None else variable_of(key, field)
+    hint = next(
+        (f.description for n, f in kind.model_fields.items() if variable_of(n, f) == name), ""
+    )
+    if problem["type"] == "missing":
+        return f"{name} is not set: {hint}"
+    text = str(problem["msg"]).removeprefix("Value error, ")
+    return f"{name}: {text[0].lower()}{text[1:]} ({hint})"
+
+
+def _unknown_variables(names: Iterable[str]) -> Iterable[str]:
+    for name in sorted(names):
+        plain = name.removesuffix("_FILE")
+        if not name.startswith(PREFIX) or plain in KNOWN_VARIABLES or _SERVICE_LINK.search(name):
+            continue
+        near = get_close_matches(plain, KNOWN_VARIABLES, n=1)
+        remedy = f"did you mean {near[0]}?" if near else "unset it"
+        yield f"{name} is no setting of Tidings; {remedy}"

@@ -1,0 +1,184 @@
+"""Exchanges, queues, bindings and delay tiers as values; nothing here talks to a broker. PURE.
+
+The arguments are constants, held by a golden file in the tests: a queue's arguments can never be
+changed in place, so a change here is a new queue name. Why each is as it is: docs/architecture.md.
+"""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+Arguments = tuple[tuple[str, str | int], ...]
+
+EVENTS = "events"
+UNROUTED = "events.unrouted"
+UNROUTED_MAX_BYTES = 1024**3
+DELIVERY_LIMIT = 20
+"""Failed deliveries after which the broker dead-letters by itself: a last net, not a policy."""
+LARGEST_TIER = 2**22
+"""Seconds (48 days), the longest delay: a TTL is at most 2^32 - 1 milliseconds."""
+FIRST_VERSION_WITH_UNLIMITED = (4, 0)
+"""From 4.0 a quorum queue has a default delivery limit and `-1` lifts it; on 3.x `-1` means 0."""
+
+_QUORUM: Arguments = (("x-queue-type", "quorum"),)
+_SAFE_DEAD_LETTERING: Arguments = (
+    ("x-dead-letter-strategy", "at-least-once"),
+    ("x-overflow", "reject-publish"),  # without it the strategy silently falls back
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A durable exchange."""
+
+    name: str
+    type: str
+    arguments: Arguments = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """A durable quorum queue. `unlimited`: it must have no delivery limit on any version."""
+
+    name: str
+    arguments: Arguments = _QUORUM
+    unlimited: bool = True
+
+    def arguments_for(self, version: tuple[int, int]) -> dict[str, str | int]:
+        """Return the arguments to declare it with on a broker of this version."""
+        arguments = dict(self.arguments)
+        if self.unlimited and version >= FIRST_VERSION_WITH_UNLIMITED:
+            arguments["x-delivery-limit"] = -1
+        return arguments
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """Messages of `exchange` whose routing key matches `key` go to `queue`."""
+
+    exchange: str
+    queue: str
+    key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """What has to exist; declared in the order exchanges, queues, bindings."""
+
+    exchanges: tuple[Exchange, ...] = ()
+    queues: tuple[Queue, ...] = ()
+    bindings: tuple[Binding, ...] = ()
+
+    def __add__(self, other: "Topology") -> "Topology":
+        """Join two topologies; what both have stands once."""
+        return Topology(
+            tuple(dict.fromkeys(self.exchanges + other.exchanges)),
+            tuple(dict.fromkeys(self.queues + other.queues)),
+            tuple(dict.fromkeys(self.bindings + other.bindings)),
+        )
+
+
+def events_topology() -> Topology:
+    """What the producer needs: the topic exchange, and a home for what nobody is bound for."""
+    return Topology(
+        exchanges=(
+            Exchange(UNROUTED, "fanout"),
+            Exchange(EVENTS, "topic", (("alternate-exchange", UNROUTED),)),
+        ),
+        queues=(
+            Queue(
+                UNROUTED,
+                (
+                    *_QUORUM,
+                    ("x-max-length-bytes", UNROUTED_MAX_BYTES),
+                    ("x-overflow", "reject-publish"),
+                ),
+            ),
+        ),
+        bindings=(Binding(UNROUTED, UNROUTED),),
+    )
+
+
+def dead_name(group: str) -> str:
+    """Name the exchange and queue of a group's dead letters."""
+    return f"{group}.dead"
+
+
+def return_name(group: str) -> str:
+    """Name the exchange that leads back into a group's queue, and nowhere else."""
+    return f"{group}.return"
+
+
+def tier_name(group: str, seconds: int) -> str:
+    """Name the exchange and queue of one delay tier."""
+    return f"{group}.delay.v1.{seconds}s"
+
+
+def tier_for(delay: float) -> int:
+    """Return the smallest tier, in seconds, that holds a message for `delay` seconds."""
+    if delay <= 1:
+        return 1
+    return min(LARGEST_TIER, 1 << math.ceil(math.log2(delay)))
+
+
+def tiers_up_to(delay: float) -> tuple[int, ...]:
+    """Return every tier a policy can ask for whose longest delay is this."""
+    return tuple(2**power for power in range(int(math.log2(tier_for(delay))) + 1))
+
+
+def tier_topology(group: str, seconds: int) -> Topology:
+    """One delay tier: a fanout exchange and a queue of one name.
+
+    The routing key is kept, so that the return exchange finds the group's queue by it. A full or
+    missing queue at the far end holds the retry here, at least once.
+    """
+    name = tier_name(group, seconds)
+    return Topology(
+        exchanges=(Exchange(name, "fanout"),),
+        queues=(
+            Queue(
+                name,
+                (
+                    *_QUORUM,
+                    ("x-message-ttl", seconds * 1000),
+                    ("x-dead-letter-exchange", return_name(group)),
+                    *_SAFE_DEAD_LETTERING,
+                ),
+            ),
+        ),
+        bindings=(Binding(name, name),),
+    )
+
+
+def group_topology(group: str, types: Iterable[str], *, longest_delay: float) -> Topology:
+    """What a group needs: its queue, its dead letters, its way back and its delay tiers."""
+    dead, back = dead_name(group), return_name(group)
+    base = Topology(
+        exchanges=(
+            Exchange(dead, "direct"),
+            Exchange(back, "direct", (("alternate-exchange", UNROUTED),)),
+        ),
+        queues=(
+            Queue(dead),
+            Queue(
+                group,
+                (
+                    *_QUORUM,
+                    ("x-dead-letter-exchange", dead),
+                    ("x-dead-letter-routing-key", group),
+                    *_SAFE_DEAD_LETTERING,
+                    ("x-delivery-limit", DELIVERY_LIMIT),
+                ),
+                unlimited=False,
+            ),
+        ),
+        bindings=(
+            Binding(dead, dead, group),
+            Binding(back, group, group),
+            *(Binding(EVENTS, group, type_) for type_ in sorted(set(types))),
+        ),
+    )
+    whole = events_topology() + base
+    for seconds in tiers_up_to(longest_delay):
+        whole += tier_topology(group, seconds)
+    return whole

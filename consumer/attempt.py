@@ -1,0 +1,127 @@
+"""One attempt at a delivery: read, check, handle, decide. What follows is `settle.py`'s."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+from uuid import uuid4
+
+from common.envelope import MAX_EVENT_BYTES, to_event
+from common.event import Event, Malformed, parse_time
+from common.history import History
+from common.logs import get_logger
+from common.message import Delivery
+from consumer.calling import Caller, Interrupted
+from consumer.context import Context
+from consumer.parameters import InvalidPayload
+from consumer.policy import (
+    Attempt,
+    Cause,
+    Done,
+    Failure,
+    Patience,
+    RetryIn,
+    RetryPolicy,
+    decide,
+)
+from consumer.registry import Handler, Registry
+from consumer.verdict import Verdict
+
+
+@dataclass(frozen=True)
+class Attempts:
+    """Makes a `Verdict` of a delivery. `clock`: milliseconds since the epoch; `dice`: [0, 1)."""
+
+    registry: Registry
+    caller: Caller
+    group: str
+    clock: Callable[[], int]
+    dice: Callable[[], float]
+    policy: RetryPolicy = RetryPolicy()
+    patience: Patience = Patience()
+    max_bytes: int = MAX_EVENT_BYTES
+    state: Any = None
+
+    def read(self, delivery: Delivery) -> Event | Failure:
+        """Read the event; what cannot be read is a failure that no retry mends."""
+        size = len(delivery.message.body)
+        if size > self.max_bytes:
+            return Failure(
+                Cause.TOO_LARGE, message=f"{size} bytes, over the limit of {self.max_bytes}"
+            )
+        event = to_event(
+            delivery.message,
+            routing_key=delivery.routing_key,
+            exchange=delivery.exchange,
+            fallback_id=str(uuid4()),
+        )
+        if isinstance(event, Malformed):
+            return Failure(Cause.MALFORMED, message=event.problem)
+        return event
+
+    async def handle(self, event: Event, history: History) -> Verdict:
+        """Give the event to its handler, and decide what follows."""
+        handler = self.registry.find(event.type)
+        if self._expired(event):
+            failure = Failure(Cause.EXPIRED, message=f"expired at {event.extensions['expirytime']}")
+            return self.decided(failure, history, event, handler)
+        if handler is None:
+            failure = Failure(Cause.NO_HANDLER, message=f"no handler for '{event.type}' in here")
+            waiting = replace(history, waiting_since_ms=history.waiting_since_ms or self.clock())
+            return self.decided(failure, waiting, event, None)
+        context = self._context(event, history, handler)
+        try:
+            arguments = handler.parameters.arguments(event, context)
+        except InvalidPayload as error:
+            failure = Failure(Cause.INVALID_PAYLOAD, message=str(error))
+            return self.decided(failure, history, event, handler)
+        try:
+            found = await self.caller.call(handler, arguments)
+        except Interrupted:
+            return self.decided(Failure(Cause.INTERRUPTED), history, event, handler)
+        if found is None:
+            return Verdict(Done(), history, event, None, handler)
+        if found.cause is not Cause.SNOOZED:
+            history = history.failed(self.clock())
+        return self.decided(found, history, event, handler)
+
+    def decided(
+        self,
+        failure: Failure,
+        history: History,
+        event: Event | None = None,
+        handler: Handler | None = None,
+    ) -> Verdict:
+        """Decide about a failure."""
+        now = self.clock()
+        waiting = history.waiting_since_ms
+        attempt = Attempt(
+            number=history.attempts,
+            age=history.age(now),
+            snoozed=history.snoozed_ms / 1000,
+            unhandled_for=max(0, now - waiting) / 1000 if waiting else 0.0,
+        )
+        policy = handler.policy if handler else self.policy
+        outcome = decide(policy, attempt, failure, roll=self.dice(), patience=self.patience)
+        if failure.cause is Cause.SNOOZED and isinstance(outcome, RetryIn):
+            history = replace(history, snoozed_ms=history.snoozed_ms + int(outcome.delay * 1000))
+        return Verdict(outcome, history, event, failure, handler)
+
+    def _context(self, event: Event, history: History, handler: Handler) -> Context:
+        return Context(
+            event=event,
+            attempt=history.attempts + 1,
+            attempts=handler.policy.attempts,
+            deadline=asyncio.get_running_loop().time() + handler.timeout,
+            group=self.group,
+            logger=get_logger(event_id=event.id, event_type=event.type),
+            state=self.state,
+            replays=history.replays,
+        )
+
+    def _expired(self, event: Event) -> bool:
+        """`expirytime` is CloudEvents' own extension; one that cannot be read expires nothing."""
+        if "expirytime" not in event.extensions:
+            return False
+        moment = parse_time(event.extensions["expirytime"])
+        return moment is not None and moment.timestamp() * 1000 < self.clock()

@@ -1,0 +1,27 @@
+"""What a handler may ask for besides the event."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from common.event import Event
+from common.logs import Logger
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The circumstances of one run of a handler."""
+
+    event: Event
+    attempt: int
+    """1 for the first run. Our own count: a shutdown or a lost connection does not add to it."""
+    attempts: int
+    """Runs there will be at most."""
+    deadline: float
+    """When the handler's timeout ends, on the event loop's clock (`loop.time()`)."""
+    group: str
+    logger: Logger
+    """Says the event's id and type on each line."""
+    state: Any = None
+    """What the `@lifespan` of this process yielded."""
+    replays: int = 0
+    """Times it was replayed out of the dead letters."""

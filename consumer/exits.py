@@ -1,0 +1,23 @@
+"""The three deliberate exits of a handler. Exceptions, so that they work from any depth. PURE."""
+
+from common.duration import seconds
+
+
+class Retry(Exception):
+    """Try again; counts as an attempt. `after`: seconds or '5m'; None leaves it to the policy."""
+
+    def __init__(self, why: str = "", *, after: float | str | None = None) -> None:
+        super().__init__(why)
+        self.after = None if after is None else seconds(after)
+
+
+class Snooze(Exception):
+    """Not now, and not the event's fault: try again later, without counting an attempt."""
+
+    def __init__(self, why: str = "", *, for_: float | str) -> None:
+        super().__init__(why)
+        self.for_ = seconds(for_)
+
+
+class Reject(Exception):
+    """Never again: set the event aside now, with this reason."""

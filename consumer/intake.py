@@ -1,0 +1,108 @@
+"""From the subscription to the handlers: bounded concurrency, and the drain.
+
+A lost connection ends no handler: what runs goes on, what merely waited comes back by itself.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+
+from common.broker import Connection, Subscription
+from common.logs import get_logger
+from common.message import Delivery
+from common.metrics import Metrics
+from common.probes import Health
+
+READY = "subscription"
+
+
+class Intake:
+    """Takes deliveries of one queue and gives each to `process`, `concurrency` at a time."""
+
+    def __init__(
+        self,
+        queue: str,
+        process: Callable[[Delivery], Awaitable[None]],
+        tasks: asyncio.TaskGroup,
+        health: Health,
+        metrics: Metrics,
+        *,
+        concurrency: int,
+        prefetch: int,
+    ) -> None:
+        self._queue = queue
+        self._process = process
+        self._tasks = tasks
+        self._health = health
+        self._concurrency = concurrency
+        self._prefetch = prefetch
+        self._waiting: deque[Delivery] = deque()
+        self._running: set[asyncio.Task[None]] = set()
+        self._subscription: Subscription | None = None
+        self._draining = asyncio.Event()
+        self._log = get_logger()
+        metrics.prefetch.set(prefetch)
+
+    async def session(self, connection: Connection) -> None:
+        """Consume on this connection until the subscription is over."""
+        if self._draining.is_set():
+            return
+        self._subscription = await connection.subscribe(
+            self._queue, prefetch=self._prefetch, on_delivery=self._offer
+        )
+        self._health.set(READY, None)
+        self._log.info("subscribed", queue=self._queue, prefetch=self._prefetch)
+        reason = await asyncio.shield(self._subscription.ended)
+        if self._draining.is_set():
+            await connection.closed.wait()  # the drain closes it; a new one is not wanted
+            return
+        self._health.set(READY, reason)
+        self._waiting.clear()  # their channel is gone: the broker gives them out again
+        self._log.warning("subscription_ended", queue=self._queue, reason=reason)
+
+    async def drain(self, within: float) -> None:
+        """Stop in the order of these words.
+
+        No more deliveries, hand back what waits, let finish what runs (`within` seconds), hand back
+        what did not finish, and make sure that the broker knows.
+        """
+        self._draining.set()
+        self._health.set("drain", "stopping")
+        subscription = self._subscription
+        if subscription is not None:
+            await subscription.cancel()
+        waiting = len(self._waiting)
+        while self._waiting:
+            self._waiting.popleft().nack()
+        self._log.info("draining", running=len(self._running), handed_back=waiting)
+        if self._running:
+            _, overdue = await asyncio.wait(self._running, timeout=within)
+            for task in overdue:
+                task.cancel()
+            if overdue:
+                self._log.warning("drain_deadline", handed_back=len(overdue))
+                await asyncio.wait(overdue)
+        if subscription is not None:
+            await subscription.close()
+
+    def _offer(self, delivery: Delivery) -> None:
+        if self._draining.is_set():
+            delivery.nack()
+            return
+        self._waiting.append(delivery)
+        self._pump()
+
+    def _pump(self) -> None:
+        while self._waiting and len(self._running) < self._concurrency:
+            delivery = self._waiting.popleft()
+            if delivery.alive():
+                task = self._tasks.create_task(self._run(delivery))
+                self._running.add(task)
+                task.add_done_callback(self._finished)
+
+    async def _run(self, delivery: Delivery) -> None:
+        await self._process(delivery)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        self._pump()

@@ -1,0 +1,105 @@
+"""One delivery from arrival to settlement: read, claim, handle, decide, settle, tell."""
+
+import asyncio
+from dataclasses import dataclass
+
+from common.event import Event
+from common.history import History
+from common.logs import get_logger
+from common.message import Delivery
+from common.metrics import UNKNOWN_TYPE, Metrics
+from consumer.attempt import Attempts
+from consumer.inbox import Key, MemoryInbox
+from consumer.policy import Dead, Done, Isolate, Release, RetryIn
+from consumer.settle import Settle
+from consumer.verdict import Verdict
+
+
+@dataclass(frozen=True)
+class Process:
+    """What happens to each delivery. Metrics and the log line come after the settle."""
+
+    attempts: Attempts
+    inbox: MemoryInbox
+    settle: Settle
+    metrics: Metrics
+
+    async def __call__(self, delivery: Delivery) -> None:
+        """Process one delivery; when cancelled, hand it back."""
+        if delivery.redelivered:
+            self.metrics.redelivered.inc()
+        key: Key | None = None
+        try:
+            history = History.of(delivery)
+            event = self.attempts.read(delivery)
+            if not isinstance(event, Event):
+                verdict = self.attempts.decided(event, history)
+            else:
+                key = (event.source, event.id)
+                if not await self.inbox.claim(key, history.hop):
+                    key = None
+                    self._duplicate(delivery, event)
+                    return
+                verdict = await self._handled(event, history)
+            settled = await self.settle(delivery, verdict, key)
+        except asyncio.CancelledError:
+            if key is not None:
+                self.inbox.forget(key)
+            delivery.nack()
+            raise
+        self._tell(verdict, settled=settled)
+
+    async def _handled(self, event: Event, history: History) -> Verdict:
+        clock = asyncio.get_running_loop().time
+        started = clock()
+        if event.time is not None:
+            lag = self.attempts.clock() / 1000 - event.time.timestamp()
+            self.metrics.event_lag_seconds.observe(max(0.0, lag))
+        self.metrics.in_flight.inc()
+        try:
+            verdict = await self.attempts.handle(event, history)
+        finally:
+            self.metrics.in_flight.dec()
+        self.metrics.handler_seconds.labels(verdict.label).observe(clock() - started)
+        return verdict
+
+    def _duplicate(self, delivery: Delivery, event: Event) -> None:
+        delivery.ack()
+        self.metrics.consumed.labels(UNKNOWN_TYPE, "duplicate").inc()
+        get_logger().debug("event_duplicate", event_id=event.id, event_type=event.type)
+
+    def _tell(self, verdict: Verdict, *, settled: bool) -> None:
+        event, failure = verdict.event, verdict.failure
+        log = get_logger(
+            event_id=event.id if event else None, event_type=event.type if event else None
+        )
+        if not settled:
+            self.metrics.consumed.labels(verdict.label, "lost_channel").inc()
+            log.debug("event_not_settled", outcome=type(verdict.outcome).__name__)
+            return
+        why = {} if failure is None else {"error": failure.error, "message": failure.message}
+        outcome = "released"
+        match verdict.outcome:
+            case Done():
+                outcome = "handled"
+                log.debug("event_handled", attempt=verdict.history.attempts + 1)
+            case RetryIn(delay=delay, counted=counted):
+                outcome = "retried" if counted else "postponed"
+                log.info(
+                    "event_retried" if counted else "event_postponed",
+                    attempt=verdict.history.attempts,
+                    retry_in=round(delay, 2),
+                    **why,
+                )
+            case Dead(reason=reason):
+                outcome = "dead"
+                self.metrics.dead_lettered.labels(verdict.label, reason.value).inc()
+                log.warning(
+                    "event_dead_lettered",
+                    reason=reason.value,
+                    attempts=verdict.history.attempts,
+                    **why,
+                )
+            case Release() | Isolate():
+                log.debug("event_released")
+        self.metrics.consumed.labels(verdict.label, outcome).inc()

@@ -1,0 +1,157 @@
+"""Carry out an outcome: the copy published and confirmed first, then the inbox, then the ack.
+
+A failed step leaves the delivery unacked, so it comes back; nothing is ever acked on a hope.
+"""
+
+import asyncio
+from typing import Literal
+
+from common.broker import Connection, Supervisor
+from common.deadletter import DeadLetter, Reason
+from common.envelope import republished
+from common.logs import get_logger
+from common.message import Confirmed, Delivery, Publishing
+from common.metrics import Metrics
+from common.topology import dead_name, tier_for, tier_name, tier_topology, tiers_up_to
+from consumer.inbox import Key, MemoryInbox
+from consumer.policy import Dead, Done, Isolate, Release, RetryIn
+from consumer.verdict import Verdict
+
+FIRST_PAUSE = 0.1
+LONGEST_PAUSE = 2.0
+"""Seconds between two tries to publish a copy."""
+
+
+class Settle:
+    """Settles the deliveries of one group; publishes on a connection of its own."""
+
+    def __init__(
+        self,
+        publishing: Supervisor,
+        inbox: MemoryInbox,
+        metrics: Metrics,
+        *,
+        group: str,
+        host: str,
+        longest_delay: float,
+        topology: Literal["declare", "check"],
+    ) -> None:
+        self._link = publishing
+        self._inbox = inbox
+        self._metrics = metrics
+        self._group = group
+        self._host = host
+        self._topology = topology
+        self._standing = set(tiers_up_to(longest_delay))
+        """Tiers that the topology has; others are made on demand, where we may declare."""
+        self._longest_tier = max(self._standing)
+        self._log = get_logger()
+
+    async def __call__(self, delivery: Delivery, verdict: Verdict, key: Key | None) -> bool:
+        """Carry the outcome out; False when the delivery's channel was gone before it was safe."""
+        match verdict.outcome:
+            case Done():
+                if key is not None:
+                    self._inbox.done(key)
+                return self._ack(delivery)
+            case RetryIn(delay=delay):
+                return await self._copied(
+                    delivery, self._retry(delivery, verdict, delay), key, tier_for(delay)
+                )
+            case Dead(reason=reason):
+                return await self._copied(
+                    delivery, self._dead_letter(delivery, verdict, reason), key, None
+                )
+            case Release() | Isolate():  # nothing isolates before there is a queue of suspects
+                if key is not None:
+                    self._inbox.forget(key)
+                return delivery.nack()
+
+    async def _copied(
+        self, delivery: Delivery, copy: Publishing, key: Key | None, tier: int | None
+    ) -> bool:
+        if not await self._publish(delivery, copy, tier):
+            if key is not None:
+                self._inbox.forget(key)
+            return False
+        if key is not None:
+            self._inbox.moved(key)
+        return self._ack(delivery)
+
+    def _ack(self, delivery: Delivery) -> bool:
+        acked = delivery.ack()
+        if not acked:
+            self._metrics.late_settles.inc()
+        return acked
+
+    async def _publish(self, delivery: Delivery, copy: Publishing, tier: int | None) -> bool:
+        """Publish until the broker confirms; give up only when the original comes back anyway."""
+        pause = FIRST_PAUSE
+        while delivery.alive():
+            connection = await self._link.connection()
+            if not delivery.alive():
+                break
+            if tier is not None:
+                await self._make(connection, tier)
+            answer = await connection.publish(copy)
+            if isinstance(answer, Confirmed):
+                return True
+            self._log.warning(
+                "settle_not_confirmed", exchange=copy.exchange, answer=repr(answer), retry_in=pause
+            )
+            if tier is not None:
+                self._standing.discard(tier)  # somebody may have deleted it: make it again
+            await asyncio.sleep(pause)
+            pause = min(LONGEST_PAUSE, pause * 2)
+        return False
+
+    async def _make(self, connection: Connection, tier: int) -> None:
+        if tier in self._standing or self._topology == "check":
+            return
+        await connection.ensure(tier_topology(self._group, tier), "declare")
+        self._standing.add(tier)
+
+    def _retry(self, delivery: Delivery, verdict: Verdict, delay: float) -> Publishing:
+        tier = tier_for(delay)
+        if self._topology == "check" and tier > self._longest_tier:
+            # A tier nobody made: the longest there is comes back too early rather than never.
+            self._log.warning("delay_shortened", asked=delay, given=self._longest_tier)
+            tier = self._longest_tier
+        return Publishing(
+            exchange=tier_name(self._group, tier),
+            routing_key=self._group,
+            message=republished(
+                delivery.message,
+                verdict.history.copied().headers(),
+                message_id=verdict.event.id if verdict.event else "",
+            ),
+            expiration=min(max(delay, 0.001), tier),
+        )
+
+    def _dead_letter(self, delivery: Delivery, verdict: Verdict, reason: Reason) -> Publishing:
+        event, failure, history = verdict.event, verdict.failure, verdict.history.copied()
+        times = history.attempt_times_ms
+        record = DeadLetter(
+            reason=reason,
+            id=event.id if event else delivery.message.message_id or "",
+            type=event.type if event else delivery.message.type or "",
+            source=event.source if event else "",
+            error=failure.error if failure else "",
+            message=failure.message if failure else "",
+            traceback=failure.traceback if failure else "",
+            attempts=history.attempts,
+            attempt_times_ms=times,
+            first_failed_ms=history.first_failed_ms,
+            last_failed_ms=times[-1] if times else 0,
+            handler=verdict.handler.name if verdict.handler else "",
+            group=self._group,
+            host=self._host,
+            history=history,
+        )
+        return Publishing(
+            exchange=dead_name(self._group),
+            routing_key=self._group,
+            message=republished(
+                delivery.message, record.headers(), message_id=event.id if event else ""
+            ),
+        )

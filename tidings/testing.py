@@ -1,0 +1,95 @@
+"""Test a handler without a broker: `outcome = await deliver(charge, Event("order.created"))`.
+
+Decoding, validation, the handler under its timeout, and the decision are those of production; only
+the settling is left out, and the outcome returned instead.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from common.envelope import to_message
+from common.errors import ConfigError
+from common.event import Event
+from common.history import ATTEMPT, FIRST_FAILED, History
+from common.message import Delivery, Message
+from common.topology import EVENTS
+from consumer.attempt import Attempts
+from consumer.calling import Caller
+from consumer.policy import Dead, Done, Outcome, Release, RetryIn
+from consumer.registry import build_registry, declarations_of
+
+__all__ = ["Dead", "Done", "Outcome", "Release", "RetryIn", "deliver"]
+
+_NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class _NoChannel:
+    """Deliveries of a test are settled by nobody."""
+
+    def alive(self) -> bool:
+        return True
+
+    def ack(self, tag: int) -> bool:
+        return bool(tag)
+
+    def nack(self, tag: int) -> bool:
+        return bool(tag)
+
+
+async def deliver(
+    handler: Callable[..., Any],
+    event: Event | Message | bytes,
+    *,
+    attempt: int = 1,
+    state: Any = None,
+    now: datetime = _NOW,
+    roll: float = 0.0,
+) -> Outcome:
+    """Deliver an event to one `@handler` function and return what would become of it.
+
+    `event` may be a Message or raw bytes, to see what becomes of malformed input. `attempt` is what
+    `Context.attempt` says, `state` what `@lifespan` would have yielded, `roll` in [0, 1) the jitter
+    """
+    declared = declarations_of(handler)
+    if not declared:
+        raise ConfigError(f"{handler.__name__} is not decorated with @handler")
+    caller = Caller(concurrency=1)
+    now_ms = int(now.timestamp() * 1000)
+    attempts = Attempts(
+        registry=build_registry(declared),
+        caller=caller,
+        group="test",
+        clock=lambda: now_ms,
+        dice=lambda: roll,
+        state=state,
+    )
+    message = _message(event, now)
+    before = {ATTEMPT: attempt - 1, FIRST_FAILED: now_ms} if attempt > 1 else {}
+    type_ = message.type or declared[0].pattern
+    delivery = Delivery(
+        replace(message, headers={**message.headers, **before}),
+        exchange=EVENTS,
+        routing_key=type_,
+        redelivered=False,
+        tag=1,
+        channel=_NoChannel(),
+    )
+    try:
+        found = attempts.read(delivery)
+        history = History.of(delivery)
+        if isinstance(found, Event):
+            return (await attempts.handle(found, history)).outcome
+        return attempts.decided(found, history).outcome
+    finally:
+        caller.close()
+
+
+def _message(event: Event | Message | bytes, now: datetime) -> Message:
+    if isinstance(event, Message):
+        return event
+    if isinstance(event, bytes):
+        return Message(event)
+    return to_message(event.stamped(id="test-event", source="test", time=now))
