@@ -46,9 +46,28 @@ def configure(*, level: str, format_: str, service: str, stream: TextIO | None =
 
 
 def get_logger(**facts: object) -> Logger:
-    """Return a logger that says these facts on each of its lines."""
-    logger: Logger = structlog.get_logger(**facts)
+    """Return a logger that says these facts on each of its lines.
+
+    In a service, after `configure`. In a program of the user's that has not set structlog up, the
+    lines go to the standard logger `tidings`, as any library's do.
+    """
+    logger: Logger
+    if structlog.is_configured():
+        logger = structlog.get_logger(**facts)
+    else:
+        logger = structlog.wrap_logger(
+            logging.getLogger("tidings"),
+            processors=_AS_A_LIBRARY,
+            wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG),
+        ).bind(**facts)
     return logger
+
+
+_AS_A_LIBRARY: list[structlog.typing.Processor] = [
+    structlog.stdlib.filter_by_level,
+    structlog.processors.format_exc_info,
+    structlog.processors.KeyValueRenderer(key_order=["event"]),
+]
 
 
 def _capture_libraries() -> None:

@@ -42,7 +42,7 @@ def load_module(name: str) -> ModuleType:
 
 
 def location_of(function: object) -> str:
-    """Return where a function is written, `shop/handlers.py:12`; relative below the current folder."""
+    """Return where a function is written: `shop/handlers.py:12`, relative to the current folder."""
     while isinstance(function, partial):
         function = function.func
     if callable(function):

@@ -203,6 +203,7 @@ def _unknown_variables(names: Iterable[str]) -> Iterable[str]:
         plain = name.removesuffix("_FILE")
         if not name.startswith(PREFIX) or plain in KNOWN_VARIABLES or _SERVICE_LINK.search(name):
             continue
-        near = get_close_matches(plain, KNOWN_VARIABLES, n=1)
-        remedy = f"did you mean {near[0]}?" if near else "unset it"
+        known = [variable.removeprefix(PREFIX) for variable in KNOWN_VARIABLES]
+        near = get_close_matches(plain.removeprefix(PREFIX), known, n=1)
+        remedy = f"did you mean {PREFIX}{near[0]}?" if near else "unset it"
         yield f"{name} is no setting of Tidings; {remedy}"

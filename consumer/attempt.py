@@ -42,8 +42,11 @@ class Attempts:
     max_bytes: int = MAX_EVENT_BYTES
     state: Any = None
 
-    def read(self, delivery: Delivery) -> Event | Failure:
-        """Read the event; what cannot be read is a failure that no retry mends."""
+    def read(self, delivery: Delivery, history: History) -> Event | Failure:
+        """Read the event; what cannot be read is a failure that no retry mends.
+
+        A copy came by another exchange and key than the original, whose key may be its type.
+        """
         size = len(delivery.message.body)
         if size > self.max_bytes:
             return Failure(
@@ -51,8 +54,8 @@ class Attempts:
             )
         event = to_event(
             delivery.message,
-            routing_key=delivery.routing_key,
-            exchange=delivery.exchange,
+            routing_key=history.routing_key,
+            exchange=history.exchange,
             fallback_id=str(uuid4()),
         )
         if isinstance(event, Malformed):

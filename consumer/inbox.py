@@ -8,6 +8,7 @@ identity that CloudEvents gives, so that renaming a handler runs nothing again.
 import asyncio
 from collections import OrderedDict
 from dataclasses import dataclass
+from enum import Enum, auto
 
 Key = tuple[str, str]
 
@@ -15,10 +16,23 @@ REMEMBERED = 100_000
 """Events remembered: about 30 MB at most, and minutes of full load."""
 
 
+class Claim(Enum):
+    """The answer to a claim."""
+
+    TAKEN = auto()
+    """It is yours: end with `done`, `moved` or `forget`."""
+    SEEN = auto()
+    """It has been done, or this copy of it has moved on."""
+    CONFLICT = auto()
+    """Another event was seen under the same source and id, with other content."""
+
+
 @dataclass(slots=True)
 class _Record:
     hop: int
     """The copy that is in hand, or that was moved or done."""
+    content: int
+    """A hash of the bytes: copies of an event are equal to the byte."""
     running: asyncio.Future[None] | None
     done: bool = False
 
@@ -30,21 +44,24 @@ class MemoryInbox:
         self._size = size
         self._records: OrderedDict[Key, _Record] = OrderedDict()
 
-    async def claim(self, key: Key, hop: int) -> bool:
-        """Take the event in hand; False when it has been done, or this copy of it moved on.
+    async def claim(self, key: Key, hop: int, body: bytes) -> Claim:
+        """Take the event in hand, unless it was seen before.
 
         Waits while another delivery of it is in hand here.
         """
+        content = hash(body)
         while (found := self._records.get(key)) is not None:
             if found.running is not None:
                 await asyncio.shield(found.running)
                 continue
+            if found.content != content:
+                return Claim.CONFLICT
             if found.done or hop <= found.hop:
-                return False
+                return Claim.SEEN
             break
-        self._records[key] = _Record(hop, asyncio.get_running_loop().create_future())
+        self._records[key] = _Record(hop, content, asyncio.get_running_loop().create_future())
         self._records.move_to_end(key)
-        return True
+        return Claim.TAKEN
 
     def done(self, key: Key) -> None:
         """It is handled: never again here."""

@@ -48,7 +48,6 @@ class Main:
         # A message that must be moved on needs a delay tier even where no handler has a policy
         # that asks for one: the tier of events without a handler.
         longest = max(self.registry.longest_delay, settings.patience.no_handler_delay)
-        self._longest_delay = longest
         self._topology = group_topology(
             settings.group, self.registry.patterns, longest_delay=longest
         )
@@ -97,8 +96,8 @@ class Main:
             self.metrics,
             group=settings.group,
             host=socket.gethostname(),
-            longest_delay=self._longest_delay,
-            topology=settings.topology,
+            topology=self._topology,
+            may_declare=settings.topology == "declare",
         )
         attempts = Attempts(
             registry=self.registry,

@@ -87,6 +87,8 @@ class Cause(Enum):
     TOO_LARGE = auto()
     INVALID_PAYLOAD = auto()
     EXPIRED = auto()
+    CONFLICT = auto()
+    """The id belongs to another event already."""
     NO_HANDLER = auto()
     REJECTED = auto()
     SNOOZED = auto()
@@ -171,6 +173,7 @@ _DEAD_AT_ONCE = {
     Cause.TOO_LARGE: Reason.TOO_LARGE,
     Cause.INVALID_PAYLOAD: Reason.INVALID_PAYLOAD,
     Cause.EXPIRED: Reason.EXPIRED,
+    Cause.CONFLICT: Reason.CONFLICT,
     Cause.REJECTED: Reason.REJECTED,
 }
 

@@ -9,10 +9,14 @@ from common.logs import get_logger
 from common.message import Delivery
 from common.metrics import UNKNOWN_TYPE, Metrics
 from consumer.attempt import Attempts
-from consumer.inbox import Key, MemoryInbox
-from consumer.policy import Dead, Done, Isolate, Release, RetryIn
+from consumer.inbox import Claim, Key, MemoryInbox
+from consumer.policy import Cause, Dead, Done, Failure, Isolate, Release, RetryIn
 from consumer.settle import Settle
 from consumer.verdict import Verdict
+
+_CONFLICT = Failure(
+    Cause.CONFLICT, message="another event with this source and id, and other content, came before"
+)
 
 
 @dataclass(frozen=True)
@@ -29,18 +33,23 @@ class Process:
         if delivery.redelivered:
             self.metrics.redelivered.inc()
         key: Key | None = None
+        verdict: Verdict
         try:
             history = History.of(delivery)
-            event = self.attempts.read(delivery)
+            event = self.attempts.read(delivery, history)
             if not isinstance(event, Event):
                 verdict = self.attempts.decided(event, history)
             else:
-                key = (event.source, event.id)
-                if not await self.inbox.claim(key, history.hop):
-                    key = None
-                    self._duplicate(delivery, event)
-                    return
-                verdict = await self._handled(event, history)
+                named = (event.source, event.id)
+                match await self.inbox.claim(named, history.hop, delivery.message.body):
+                    case Claim.SEEN:
+                        self._duplicate(delivery, event)
+                        return
+                    case Claim.CONFLICT:
+                        verdict = self.attempts.decided(_CONFLICT, history, event)
+                    case Claim.TAKEN:
+                        key = named
+                        verdict = await self._handled(event, history)
             settled = await self.settle(delivery, verdict, key)
         except asyncio.CancelledError:
             if key is not None:

@@ -4,15 +4,22 @@ A failed step leaves the delivery unacked, so it comes back; nothing is ever ack
 """
 
 import asyncio
-from typing import Literal
 
 from common.broker import Connection, Supervisor
 from common.deadletter import DeadLetter, Reason
 from common.envelope import republished
+from common.errors import BrokerUnavailable
 from common.logs import get_logger
-from common.message import Confirmed, Delivery, Publishing
+from common.message import Confirmed, Delivery, Nacked, Publishing
 from common.metrics import Metrics
-from common.topology import dead_name, tier_for, tier_name, tier_topology, tiers_up_to
+from common.topology import (
+    Topology,
+    dead_name,
+    tier_for,
+    tier_name,
+    tier_topology,
+    tiers_up_to,
+)
 from consumer.inbox import Key, MemoryInbox
 from consumer.policy import Dead, Done, Isolate, Release, RetryIn
 from consumer.verdict import Verdict
@@ -33,8 +40,8 @@ class Settle:
         *,
         group: str,
         host: str,
-        longest_delay: float,
-        topology: Literal["declare", "check"],
+        topology: Topology,
+        may_declare: bool,
     ) -> None:
         self._link = publishing
         self._inbox = inbox
@@ -42,9 +49,9 @@ class Settle:
         self._group = group
         self._host = host
         self._topology = topology
-        self._standing = set(tiers_up_to(longest_delay))
-        """Tiers that the topology has; others are made on demand, where we may declare."""
-        self._longest_tier = max(self._standing)
+        self._may_declare = may_declare
+        self._standing = {queue.name for queue in topology.queues}
+        """Queues that should be there; tiers that nobody foresaw are made on demand."""
         self._log = get_logger()
 
     async def __call__(self, delivery: Delivery, verdict: Verdict, key: Key | None) -> bool:
@@ -55,8 +62,9 @@ class Settle:
                     self._inbox.done(key)
                 return self._ack(delivery)
             case RetryIn(delay=delay):
+                tier = self._tier(delay)
                 return await self._copied(
-                    delivery, self._retry(delivery, verdict, delay), key, tier_for(delay)
+                    delivery, self._retry(delivery, verdict, delay, tier), key, tier
                 )
             case Dead(reason=reason):
                 return await self._copied(
@@ -91,32 +99,44 @@ class Settle:
             connection = await self._link.connection()
             if not delivery.alive():
                 break
-            if tier is not None:
-                await self._make(connection, tier)
+            if tier is not None and tier_name(self._group, tier) not in self._standing:
+                await self._make(connection, tier_topology(self._group, tier))
             answer = await connection.publish(copy)
             if isinstance(answer, Confirmed):
                 return True
             self._log.warning(
                 "settle_not_confirmed", exchange=copy.exchange, answer=repr(answer), retry_in=pause
             )
-            if tier is not None:
-                self._standing.discard(tier)  # somebody may have deleted it: make it again
             await asyncio.sleep(pause)
             pause = min(LONGEST_PAUSE, pause * 2)
+            if not isinstance(answer, Nacked) and connection is self._link.live:
+                # Somebody may have deleted what it goes to.
+                await self._make(connection, self._topology)
+                self._standing = {queue.name for queue in self._topology.queues}
         return False
 
-    async def _make(self, connection: Connection, tier: int) -> None:
-        if tier in self._standing or self._topology == "check":
+    async def _make(self, connection: Connection, topology: Topology) -> None:
+        if not self._may_declare:
             return
-        await connection.ensure(tier_topology(self._group, tier), "declare")
-        self._standing.add(tier)
+        try:
+            await connection.ensure(topology, "declare")
+        except BrokerUnavailable as error:
+            self._log.warning("topology_not_ensured", reason=str(error))
+        else:
+            self._standing |= {queue.name for queue in topology.queues}
 
-    def _retry(self, delivery: Delivery, verdict: Verdict, delay: float) -> Publishing:
+    def _tier(self, delay: float) -> int:
+        """Choose the delay tier; where we may not make one, the longest there is."""
         tier = tier_for(delay)
-        if self._topology == "check" and tier > self._longest_tier:
-            # A tier nobody made: the longest there is comes back too early rather than never.
-            self._log.warning("delay_shortened", asked=delay, given=self._longest_tier)
-            tier = self._longest_tier
+        if self._may_declare or tier_name(self._group, tier) in self._standing:
+            return tier
+        longest = max(
+            one for one in tiers_up_to(delay) if tier_name(self._group, one) in self._standing
+        )
+        self._log.warning("delay_shortened", asked=delay, given=longest)
+        return longest
+
+    def _retry(self, delivery: Delivery, verdict: Verdict, delay: float, tier: int) -> Publishing:
         return Publishing(
             exchange=tier_name(self._group, tier),
             routing_key=self._group,

@@ -78,8 +78,8 @@ async def deliver(
         channel=_NoChannel(),
     )
     try:
-        found = attempts.read(delivery)
         history = History.of(delivery)
+        found = attempts.read(delivery, history)
         if isinstance(found, Event):
             return (await attempts.handle(found, history)).outcome
         return attempts.decided(found, history).outcome

@@ -120,12 +120,11 @@ def _explained(error: BaseException, where: str) -> BaseException:
         return AccessRefused(f"AMQP_URI: {where} does not speak TLS as asked: {error.reason}")
     if isinstance(error, ProbableAuthenticationError | AuthenticationError):
         return AccessRefused(f"AMQP_URI: {where} refused the user or the password")
-    if isinstance(error, InvalidFrameError) and "Connection.Close" in text:
-        if "vhost" in text or "NOT_ALLOWED" in text:
-            return AccessRefused(
-                f"AMQP_URI: {where}: the virtual host does not exist or this user may not use it"
-            )
-        return BrokerUnavailable(f"{where} closed the connection while it was opened")
+    if isinstance(error, InvalidFrameError) and "Connection.OpenOk" in text:
+        # The broker closed instead of opening the virtual host; aiormq keeps its reason to itself.
+        return AccessRefused(
+            f"AMQP_URI: {where}: the virtual host does not exist, or this user may not use it"
+        )
     if isinstance(error, IncompatibleProtocolError):
         return ConfigError(f"AMQP_URI: {where} does not speak AMQP 0-9-1")
     if isinstance(error, TimeoutError):

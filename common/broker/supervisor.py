@@ -18,6 +18,8 @@ LONGEST_DELAY = 4.0
 """Seconds; short enough to work within 5 s of the broker's return."""
 REFUSALS = 3
 """A broker that is starting may refuse a user it does not know yet; this often is a No."""
+REFUSALS_LATER = 10
+"""Of a connection that once worked: somebody may be changing rights or restoring the broker."""
 
 Session = Callable[[Connection], Awaitable[None]]
 
@@ -83,10 +85,11 @@ class Supervisor:
                     reason = connection.reason or "session ended"
             except AccessRefused as error:
                 refusals += 1
-                if refusals >= REFUSALS:
+                if refusals >= (REFUSALS_LATER if connects else REFUSALS):
                     raise
                 reason = str(error)
             except BrokerUnavailable as error:
+                refusals = 0
                 reason = str(error)
             self._down(reason)
             failures += 1

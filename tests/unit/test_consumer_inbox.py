@@ -1,0 +1,87 @@
+"""The memory inbox: an event is in one hand at a time, and handled once."""
+
+import asyncio
+
+from consumer.inbox import Claim, MemoryInbox
+from support.waiting import until
+
+KEY = ("shop", "7")
+BODY = b"{}"
+
+
+async def test_an_event_that_is_done_is_not_taken_again() -> None:
+    inbox = MemoryInbox()
+    assert await inbox.claim(KEY, 0, BODY) is Claim.TAKEN
+    inbox.done(KEY)
+
+    assert await inbox.claim(KEY, 0, BODY) is Claim.SEEN
+    assert await inbox.claim(KEY, 5, BODY) is Claim.SEEN
+
+
+async def test_a_copy_that_moved_on_is_finished_and_the_next_one_is_not() -> None:
+    inbox = MemoryInbox()
+    assert await inbox.claim(KEY, 0, BODY) is Claim.TAKEN
+    inbox.moved(KEY)
+
+    assert await inbox.claim(KEY, 0, BODY) is Claim.SEEN
+    assert await inbox.claim(KEY, 1, BODY) is Claim.TAKEN
+
+
+async def test_what_was_forgotten_may_be_taken_again() -> None:
+    inbox = MemoryInbox()
+    assert await inbox.claim(KEY, 0, BODY) is Claim.TAKEN
+    inbox.forget(KEY)
+
+    assert await inbox.claim(KEY, 0, BODY) is Claim.TAKEN
+
+
+async def test_a_second_delivery_waits_for_the_run_that_is_going_on() -> None:
+    inbox = MemoryInbox()
+    assert await inbox.claim(KEY, 0, BODY) is Claim.TAKEN
+    second = asyncio.create_task(inbox.claim(KEY, 0, BODY))
+    await asyncio.wait([second], timeout=0.01)
+    assert not second.done()
+
+    inbox.done(KEY)
+
+    await until(second.done)
+    assert second.result() is Claim.SEEN
+
+
+async def test_the_second_delivery_runs_when_nothing_came_of_the_first() -> None:
+    inbox = MemoryInbox()
+    assert await inbox.claim(KEY, 0, BODY) is Claim.TAKEN
+    second = asyncio.create_task(inbox.claim(KEY, 0, BODY))
+    await asyncio.wait([second], timeout=0.01)
+
+    inbox.forget(KEY)
+
+    await until(second.done)
+    assert second.result() is Claim.TAKEN
+
+
+async def test_events_of_two_sources_with_one_id_are_two_events() -> None:
+    inbox = MemoryInbox()
+    assert await inbox.claim(("a", "7"), 0, BODY) is Claim.TAKEN
+    inbox.done(("a", "7"))
+
+    assert await inbox.claim(("b", "7"), 0, BODY) is Claim.TAKEN
+
+
+async def test_it_remembers_a_bounded_number_and_forgets_the_oldest() -> None:
+    inbox = MemoryInbox(size=3)
+    for number in range(4):
+        assert await inbox.claim(("s", str(number)), 0, BODY) is Claim.TAKEN
+        inbox.done(("s", str(number)))
+
+    assert await inbox.claim(("s", "0"), 0, BODY) is Claim.TAKEN
+    assert await inbox.claim(("s", "3"), 0, BODY) is Claim.SEEN
+
+
+async def test_other_content_under_the_same_id_is_a_conflict_and_not_a_duplicate() -> None:
+    inbox = MemoryInbox()
+    assert await inbox.claim(KEY, 0, BODY) is Claim.TAKEN
+    inbox.done(KEY)
+
+    assert await inbox.claim(KEY, 0, b"[]") is Claim.CONFLICT
+    assert await inbox.claim(KEY, 0, BODY) is Claim.SEEN
