@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from common.deadletter import Reason
 from common.envelope import to_message
 from common.errors import ConfigError
 from common.event import Event
@@ -20,7 +21,7 @@ from consumer.calling import Caller
 from consumer.policy import Dead, Done, Outcome, Release, RetryIn
 from consumer.registry import build_registry, declarations_of
 
-__all__ = ["Dead", "Done", "Outcome", "Release", "RetryIn", "deliver"]
+__all__ = ["Dead", "Done", "Outcome", "Reason", "Release", "RetryIn", "deliver"]
 
 _NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
