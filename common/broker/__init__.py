@@ -1,7 +1,7 @@
 """The only door to RabbitMQ: values in, values out; no AMQP library's object passes it.
 
 `connect` makes one connection; a `Supervisor` keeps one up. The contract that any implementation
-behind this door must meet is `tests/integration/test_broker_door.py`.
+behind this door must meet is `tests/integration/test_door_*.py`.
 """
 
 from common.broker.connection import Connection, connect

@@ -1,0 +1,150 @@
+"""The consumer killed, stopped, and one of several."""
+
+import asyncio
+import signal
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from common.event import Event
+from common.topology import dead_name
+from support.broker import Broker
+from support.names import Names
+from support.processes import service
+from support.services import consuming, emit
+from support.waiting import until
+from tidings import handler
+
+RECORDING = """
+import asyncio, pathlib
+from tidings import handler, Event, Context
+
+LOG = pathlib.Path("runs.txt")
+
+@handler("order.created")
+async def charge(event: Event, ctx: Context) -> None:
+    with LOG.open("a") as file:
+        file.write(f"{event.id} {ctx.attempt}\\n")
+    if pathlib.Path("hang").exists():
+        await asyncio.sleep(60)
+"""
+
+
+def runs(folder: Path) -> list[list[str]]:
+    """What handlers wrote when they started: event id and attempt."""
+    log = folder / "runs.txt"
+    return [line.split() for line in log.read_text().splitlines()] if log.exists() else []
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    """A user's folder with one module."""
+    (tmp_path / "shop.py").write_text(RECORDING)
+    return tmp_path
+
+
+async def test_an_event_in_the_hands_of_a_killed_consumer_is_handled_by_another(
+    broker: Broker, names: Names, shop: Path
+) -> None:
+    (shop / "hang").touch()
+    where = {"AMQP_URI": broker.uri, "GROUP": names.group}
+    async with service("consumer", "shop", folder=shop, **where) as first:
+        await first.says("subscribed")
+        await emit(broker.uri, "order.created", 1)
+        await until(lambda: runs(shop) == [["e0", "1"]])
+        (shop / "hang").unlink()
+        first.kill()
+        async with service("consumer", "shop", folder=shop, name="second", **where):
+            await until(lambda: runs(shop) == [["e0", "1"], ["e0", "1"]])
+            await until(lambda: _is_empty(broker, names.group))
+
+
+async def _is_empty(broker: Broker, queue: str) -> bool:
+    return await broker.messages(queue) == 0
+
+
+async def test_sigterm_with_fifty_in_flight_gives_them_back_uncounted(
+    broker: Broker, names: Names, shop: Path
+) -> None:
+    (shop / "hang").touch()
+    where = {"AMQP_URI": broker.uri, "GROUP": names.group, "DRAIN_TIMEOUT": "200ms"}
+    async with service("consumer", "shop", folder=shop, **where) as first:
+        await first.says("subscribed")
+        await emit(broker.uri, "order.created", *range(50))
+        await until(lambda: len(runs(shop)) == 50)
+
+        first.signal(signal.SIGTERM)
+
+        assert await first.exit_code() == 0
+        assert '"handed_back":50' in first.output
+    assert await broker.messages(names.group) == 50
+    (shop / "hang").unlink()
+    async with service("consumer", "shop", folder=shop, name="second", **where):
+        await until(lambda: len(runs(shop)) == 100)
+
+    assert {attempt for _, attempt in runs(shop)} == {"1"}
+    assert await broker.messages(dead_name(names.group)) == 0
+
+
+async def test_sigterm_lets_running_handlers_finish(broker: Broker, names: Names) -> None:
+    started, release, finished = asyncio.Event(), asyncio.Event(), list[str]()
+
+    @handler("order.created")
+    async def charge(event: Event) -> None:
+        started.set()
+        await release.wait()
+        finished.append(event.id)
+
+    async with consuming(broker.uri, names.group, charge, concurrency=1) as main:
+        await emit(broker.uri, "order.created", 1, 2)
+        await started.wait()
+        asyncio.get_running_loop().call_later(0.1, release.set)
+    # leaving the block stops the consumer as SIGTERM does
+
+    assert finished == ["e0"]
+    assert await broker.messages(names.group) == 1, "what had not started went back"
+    assert "drain" in " ".join(main.health.reasons)
+
+
+async def test_a_second_signal_ends_the_process_at_once(
+    broker: Broker, names: Names, shop: Path
+) -> None:
+    (shop / "hang").touch()
+    where = {"AMQP_URI": broker.uri, "GROUP": names.group}
+    async with service("consumer", "shop", folder=shop, **where) as running:
+        await running.says("subscribed")
+        await emit(broker.uri, "order.created", 1)
+        await until(lambda: runs(shop))
+        running.signal(signal.SIGTERM)
+        await running.says("draining")
+        running.signal(signal.SIGINT)
+
+        assert await running.exit_code(within=3) == 130
+
+
+async def test_two_consumers_share_the_load(broker: Broker, names: Names) -> None:
+    hands: list[Counter[str]] = [Counter(), Counter()]
+    both_busy = asyncio.Event()
+
+    def counting(mine: Counter[str]) -> Callable[..., object]:
+        @handler("order.created")
+        async def charge(event: Event) -> None:
+            mine[event.id] += 1
+            if all(hands):
+                both_busy.set()
+            await both_busy.wait()
+
+        return charge
+
+    one, two = counting(hands[0]), counting(hands[1])
+    async with (
+        consuming(broker.uri, names.group, one, concurrency=4),
+        consuming(broker.uri, names.group, two, concurrency=4),
+    ):
+        await emit(broker.uri, "order.created", *range(200))
+        await until(lambda: sum(hands[0].values()) + sum(hands[1].values()) == 200)
+
+    assert all(hands)
+    assert set((hands[0] + hands[1]).values()) == {1}
