@@ -4,7 +4,7 @@ WORKERS ?= 2
 REPORTS := build/reports
 
 VENV   := .venv
-PIP    := $(VENV)/bin/python -m pip --disable-pip-version-check --quiet
+PIP    := $(VENV)/bin/python -m pip --disable-pip-version-check --quiet --quiet
 PYTEST := $(VENV)/bin/python -m pytest
 CODE   := common producer consumer ops tidings tests examples benchmarks .ci
 LOCK   := $(VENV)/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --quiet \
@@ -36,7 +36,7 @@ check: $(VENV)/.dev-stamp  ## format, lint, types, import contracts, file sizes,
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/mypy
-	@$(VENV)/bin/lint-imports
+	@$(VENV)/bin/lint-imports --no-logo
 	@$(VENV)/bin/python .ci/sizes.py
 	@$(VENV)/bin/python -m ops.reference --check
 

@@ -54,8 +54,10 @@ class Probes:
 
     async def __aenter__(self) -> Self:
         """Listen on the wanted port; taken and not asked for on purpose, on a free one."""
+        # Any free port would be one for IPv4 and another one for IPv6: it is for this host only.
+        host = None if self._wanted else "127.0.0.1"
         try:
-            self._server = await asyncio.start_server(self._answer, port=self._wanted)
+            self._server = await asyncio.start_server(self._answer, host, self._wanted)
         except OSError as error:
             if self._fixed or error.errno != errno.EADDRINUSE:
                 message = (

@@ -61,7 +61,7 @@ class DockerBroker:
 
     def stop(self) -> None:
         """Shut down as an administrator would; data stays."""
-        _docker("stop", "--time", "60", self._name)
+        _docker("stop", "-t", "60", self._name)
 
     def kill(self) -> None:
         """Die like on a power cut; data stays."""

@@ -33,12 +33,8 @@ default_user = {user}
 default_pass = {password}
 """
 
-# kill succeeds as long as a process of the group is left. Beam's own helpers end with it.
-_CLEAN_UP: Final = """
-tries=0
-while kill -s KILL -- "-$1" && [ $tries -lt 100 ]; do tries=$((tries + 1)); sleep 0.05; done
-rm -rf -- "$2"
-"""
+# rm fails while beam, killed a moment ago, still writes. Beam's own helpers end when it does.
+_CLEAN_UP: Final = 'kill -s KILL -- "-$1"; until rm -rf -- "$2"; do sleep 0.05; done'
 
 
 class PrivateBroker:

@@ -1,4 +1,4 @@
-"""The door's contract, connecting and topology: whatever carries the data behind `common.broker` must pass these."""
+"""The door's contract, connecting: whatever carries the data behind it must pass these."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from common.broker import connect
 from common.deadletter import DeadLetter
 from common.history import History
-from common.message import Confirmed, Message, Publishing
+from common.message import Confirmed, Delivery, Message, Publishing
 from common.topology import dead_name, group_topology
 
 FIRST_FAILED = 1_700_000_000_123
@@ -42,7 +42,8 @@ def letter(
         ),
     )
     # Spaces and order of our own: a replay must not write the JSON anew.
-    body = f'{{"specversion":"1.0",  "type":"{type_}","source":"/shop","id":"e{number}","data":{number}}}'
+    event = f'"type":"{type_}","source":"/shop","id":"e{number}","data":{number}'
+    body = f'{{"specversion":"1.0",  {event}}}'
     message = Message(
         body.encode(),
         content_type="application/cloudevents+json",
@@ -71,3 +72,21 @@ async def set_aside(uri: str, group: str, messages: Iterable[Message]) -> None:
             )
         )
     assert set(answers) == {Confirmed()}
+
+
+class NoChannel:
+    """The channel of a delivery that never was; nothing may be settled on it."""
+
+    def alive(self) -> bool:
+        return False
+
+    def ack(self, tag: int) -> bool:
+        raise AssertionError(tag)
+
+    def nack(self, tag: int) -> bool:
+        raise AssertionError(tag)
+
+
+def delivered(message: Message, exchange: str = "g.dead", routing_key: str = "g") -> Delivery:
+    """Return a message as it would arrive."""
+    return Delivery(message, exchange, routing_key, redelivered=False, tag=1, channel=NoChannel())
