@@ -12,8 +12,8 @@ from enum import Enum, auto
 
 Key = tuple[str, str]
 
-REMEMBERED = 100_000
-"""Events remembered: about 30 MB at most, and minutes of full load."""
+REMEMBERED = 50_000
+"""Events remembered: 16 MB at most, and minutes of full load."""
 
 
 class Claim(Enum):

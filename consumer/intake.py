@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 
 from common.broker import Connection, Subscription
+from common.errors import BrokerUnavailable, TopologyMismatch
 from common.logs import get_logger
 from common.message import Delivery
 from common.metrics import Metrics
@@ -47,9 +48,13 @@ class Intake:
         """Consume on this connection until the subscription is over."""
         if self._draining.is_set():
             return
-        self._subscription = await connection.subscribe(
-            self._queue, prefetch=self._prefetch, on_delivery=self._offer
-        )
+        try:
+            self._subscription = await connection.subscribe(
+                self._queue, prefetch=self._prefetch, on_delivery=self._offer
+            )
+        except TopologyMismatch as error:
+            # It was there a moment ago: the next connection's preparation makes it, or says so.
+            raise BrokerUnavailable(str(error)) from None
         self._health.set(READY, None)
         self._log.info("subscribed", queue=self._queue, prefetch=self._prefetch)
         reason = await asyncio.shield(self._subscription.ended)

@@ -1,9 +1,20 @@
 """What only the consumer can be told."""
 
-from pydantic import Field
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
 
 from common.settings import Duration, Settings
+from common.topology import EVENTS
 from consumer.policy import Patience, RetryPolicy
+
+
+def _free_of_our_names(group: str) -> str:
+    """Refuse a group whose queues would be those of all groups."""
+    if group == EVENTS or group.startswith(f"{EVENTS}."):
+        raise ValueError(f"must not begin with '{EVENTS}.', which names what all groups share")
+    return group
+
 
 PREFETCH_AHEAD = 4
 """One delivery in four is held ready beside those that run, so that a free slot never waits."""
@@ -12,7 +23,7 @@ PREFETCH_AHEAD = 4
 class ConsumerSettings(Settings):
     """Settings of the consumer; a handler's own argument wins over them."""
 
-    group: str = Field(
+    group: Annotated[str, AfterValidator(_free_of_our_names)] = Field(
         "event-consumer",
         pattern=r"^[A-Za-z0-9_.:-]{1,200}$",
         description="name of the group: its queue; each group gets every event once",

@@ -114,10 +114,8 @@ class Declarer:
             message = f"{what}: this user may not declare it ({_reply(error)}); grant configure, "
             message += "or create it beforehand and set TIDINGS_TOPOLOGY=check"
             raise AccessRefused(message) from None
-        except ChannelNotFoundEntity as error:
-            message = f"{what}: {_reply(error)}; it was deleted meanwhile, start again"
-            raise TopologyMismatch(message) from None
         except _LOST as error:
+            # Also a 404: deleted meanwhile, or its queue is not up yet after the broker's start.
             raise BrokerUnavailable(f"{what}: {_lost(error)}") from None
 
     async def _exists(
@@ -126,8 +124,10 @@ class Declarer:
         channel = await self._open()
         try:
             await look(channel, item)
-        except ChannelNotFoundEntity:
-            return False
+        except ChannelNotFoundEntity as error:
+            if "no queue" in _reply(error) or "no exchange" in _reply(error):
+                return False
+            raise BrokerUnavailable(_lost(error)) from None  # it exists, and is down
         except ChannelAccessRefused:
             # 4.3 refuses even to say whether a queue exists to a user without rights on it. The
             # first publish or consume tells; until then it counts as there.

@@ -61,6 +61,7 @@ def test_a_file_can_hold_a_value(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
         ("TIDINGS_HANDLER_TIMEOUT", "soon", ["TIDINGS_HANDLER_TIMEOUT", "is not a duration"]),
         ("TIDINGS_LOG_LEVEL", "loud", ["TIDINGS_LOG_LEVEL", "'debug'"]),
         ("TIDINGS_GROUP", "a b", ["TIDINGS_GROUP", "pattern"]),
+        ("TIDINGS_GROUP", "events.unrouted", ["TIDINGS_GROUP", "must not begin with 'events.'"]),
         ("TIDINGS_CONCURENCY", "5", ["TIDINGS_CONCURENCY", "did you mean TIDINGS_CONCURRENCY"]),
         ("TIDINGS_ZZZ", "5", ["TIDINGS_ZZZ is no setting", "unset it"]),
     ],
