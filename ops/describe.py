@@ -1,0 +1,88 @@
+"""`tidings describe`: which handler gets what, under which policy, and the queues that follow.
+
+Loads the modules as a consumer would, and so finds the mistakes that a start would find.
+"""
+
+from argparse import Namespace
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from common.duration import readable
+from common.errors import EXIT_OK
+from common.settings import load
+from common.topology import Binding, Queue, Topology, group_topology
+from consumer.registry import Registry, load_registry
+from consumer.settings import ConsumerSettings
+from consumer.ticks import tick_registry
+from ops.listing import cell, console, table
+
+UNUSED_URI = "amqp://localhost/"
+"""Where there is no broker there may be no AMQP_URI either."""
+
+
+def describe(options: Namespace) -> int:
+    """Print handlers, policies and queues. Raises ConfigError, with file:line."""
+    settings = load(ConsumerSettings, modules=tuple(options.modules) or None, amqp_uri=UNUSED_URI)
+    registry = (
+        load_registry(settings.modules, policy=settings.policy, timeout=settings.handler_timeout)
+        if settings.modules
+        else tick_registry(settings.policy, settings.handler_timeout)
+    )
+    longest = max(registry.longest_delay, settings.patience.no_handler_delay)
+    topology = group_topology(settings.group, registry.patterns, longest_delay=longest)
+    out = console()
+    out.print(Text(f"group {settings.group}, {settings.concurrency} handlers at once"))
+    _print_handlers(out, registry)
+    _print_queues(out, topology)
+    return EXIT_OK
+
+
+def _print_handlers(out: Console, registry: Registry) -> None:
+    handlers: Table = table("event type", "handler", "policy", "timeout", "declared at")
+    for one in registry.handlers:
+        handlers.add_row(
+            cell(one.pattern),
+            cell(one.name),
+            cell(str(one.policy)),
+            cell(readable(one.timeout)),
+            cell(one.location),
+        )
+    out.print(handlers)
+
+
+def _print_queues(out: Console, topology: Topology) -> None:
+    queues: Table = table("queue", "gets", "arguments")
+    tiers = [queue for queue in topology.queues if _is_tier(queue)]
+    for queue in topology.queues:
+        if queue in tiers[1:]:
+            continue
+        queues.add_row(
+            cell(queue.name),
+            cell(_sources(queue, topology.bindings), 2000),
+            cell(_arguments(queue), 300),
+        )
+    out.print(queues)
+    if tiers:
+        out.print(Text(f"{len(tiers)} delay tiers in all, up to {tiers[-1].name}"))
+
+
+def _is_tier(queue: Queue) -> bool:
+    return any(name == "x-message-ttl" for name, _ in queue.arguments)
+
+
+def _sources(queue: Queue, bindings: tuple[Binding, ...]) -> str:
+    """Say what the queue is bound to, as in `events: order.created order.paid`."""
+    keys: dict[str, list[str]] = {}
+    for one in bindings:
+        if one.queue == queue.name:
+            keys.setdefault(one.exchange, []).append(one.key)
+    return ", ".join(
+        f"{exchange}: {' '.join(found)}".rstrip(": ") for exchange, found in keys.items()
+    )
+
+
+def _arguments(queue: Queue) -> str:
+    found = [f"{name.removeprefix('x-')}={value}" for name, value in queue.arguments]
+    return " ".join([*found, *(["no delivery limit"] if queue.unlimited else [])])

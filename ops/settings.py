@@ -1,0 +1,15 @@
+"""What the operating commands can be told; the same variables as the services'."""
+
+from pydantic import Field
+
+from common.settings import Settings
+
+
+class OpsSettings(Settings):
+    """Settings of `tidings dead`, `tidings unrouted` and the like."""
+
+    group: str = Field(
+        "event-consumer",
+        pattern=r"^[A-Za-z0-9_.:-]{1,200}$",
+        description="name of the group whose dead letters these are",
+    )

@@ -1,0 +1,126 @@
+"""`replay` and `drop`: take letters off a shelf, after they are safe elsewhere or given up."""
+
+from common.broker import Connection, connect
+from common.errors import EXIT_FAILED, EXIT_OK, BrokerUnavailable, TidingsError
+from common.service import say_error
+from ops.command import Stop, say
+from ops.desk import LOOKING_WINDOW, Desk, matching
+from ops.letters import Kinds, Letter, Wanted
+from ops.listing import json_line, print_kinds
+from ops.progress import shown
+from ops.question import confirmed
+from ops.replay import WINDOW, Order, Replay, Tally, reason_to_leave
+from ops.scan import Place
+from ops.shelf import Shelf
+
+
+async def replay(desk: Desk, order: Order, *, dry_run: bool, as_json: bool, stop: Stop) -> int:
+    """Send the letters that match again, then take them off the shelf."""
+    if dry_run:
+        return await _dry_run(desk, order, as_json=as_json, stop=stop)
+    shelf, tally = desk.shelf, Tally()
+
+    def on_sent(letter: Letter) -> None:
+        if as_json:
+            print(json_line(letter), flush=True)
+
+    # Two connections: a broker that blocks publishing stops reading the acks of the same one.
+    async with connect(desk.uri, name=f"tidings: replay of {shelf.queue}") as publisher:
+        if shelf.must_exist is not None:
+            await publisher.depth(shelf.must_exist)
+        async with desk.scan(WINDOW, stop) as found:
+            run = Replay(shelf, order, publisher, tally, on_sent)
+            async with shown("replay", total=found.depth, done=lambda: (tally.looked, tally.sent)):
+                await run.run(found, stop)
+        waiting = await _depth_now(publisher, shelf)
+    if not found.depth:
+        desk.say_nothing_found(found)
+        return EXIT_OK
+    if found.lost:
+        tally.unsure = max(tally.unsure, min(tally.sent, WINDOW))
+    for line in _told(tally, found.depth, shelf, waiting, stopped=stop.is_set()):
+        say(line)
+    if tally.failure is not None:
+        say_error(tally.failure)
+        return tally.failure.exit_code
+    return EXIT_OK
+
+
+async def drop(
+    desk: Desk, wanted: Wanted, limit: int | None, *, sure: bool, as_json: bool, stop: Stop
+) -> int:
+    """Delete the letters that match, after saying how many and, unless `sure`, asking."""
+    taken: list[tuple[Place, Letter]] = []
+    async with desk.scan(LOOKING_WINDOW, stop) as found:
+        async for letter, delivery in matching(desk, found, wanted, limit):
+            taken.append((found.hold(delivery), letter))
+        if stop.is_set():
+            return EXIT_FAILED
+        if not taken:
+            desk.say_nothing_found(found)
+            return EXIT_OK
+        many = desk.shelf.counted(len(taken))
+        if not as_json:
+            print_kinds(Kinds.of(letter for _, letter in taken), many)
+        # They are held while the question is open: what is dropped is what was counted.
+        if not (sure or await confirmed(f"Drop {many} for ever? [y/N] ", stop)):
+            say("nothing dropped")
+            return EXIT_FAILED
+        dropped = [letter for place, letter in taken if found.ack(place)]
+    if as_json:
+        for letter in dropped:
+            print(json_line(letter))
+    if found.lost:
+        raise BrokerUnavailable(f"connection lost while dropping {many}: some may still be there")
+    say(f"dropped {many}")
+    return EXIT_OK
+
+
+async def _dry_run(desk: Desk, order: Order, *, as_json: bool, stop: Stop) -> int:
+    kinds, tally, letters = Kinds(), Tally(), []
+    async with desk.scan(LOOKING_WINDOW, stop) as found:
+        async for delivery in found.deliveries():
+            found.hold(delivery)
+            letter = desk.shelf.letter_of(delivery)
+            left = reason_to_leave(letter, order, {})
+            if left is not None:
+                tally.left[left] += 1
+                continue
+            kinds.add(letter)
+            if as_json:
+                letters.append(letter)
+            if kinds.total == order.limit:
+                break
+    if as_json:
+        for letter in letters:
+            print(json_line(letter))
+    elif kinds.total:
+        print_kinds(kinds, f"would replay {desk.shelf.counted(kinds.total)}")
+    else:
+        desk.say_nothing_found(found)
+    for left, count in tally.left.items():
+        say(f"would leave {count}: {left}")
+    return EXIT_OK
+
+
+def _told(
+    tally: Tally, depth: int, shelf: Shelf, waiting: int | None, *, stopped: bool
+) -> list[str]:
+    """Tell how far a replay came, in lines."""
+    lines = [f"replayed {tally.sent} of {shelf.counted(depth)} to {shelf.destination}"]
+    lines += [f"left {count}: {left}" for left, count in tally.left.items()]
+    if tally.unsure:
+        lines.append(f"up to {tally.unsure} may come a second time: their acks may be lost")
+    if waiting is not None:
+        lines.append(f"{waiting} in {shelf.queue} now")
+    if stopped or tally.failure:
+        lines.append("stopped before the end; the same command goes on from here")
+    return lines
+
+
+async def _depth_now(connection: Connection, shelf: Shelf) -> int | None:
+    """Return what lies in the queue after the run; None when the broker cannot be asked."""
+    try:
+        return await connection.depth(shelf.queue)
+    except TidingsError:
+        return None
