@@ -10,10 +10,16 @@ import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
-from urllib.parse import parse_qs, urlsplit
+from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
@@ -22,6 +28,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from common.address import FORM, assembled, uri_problem, with_certificates
 from common.duration import seconds
 from common.envelope import MAX_EVENT_BYTES
 from common.errors import ConfigError
@@ -30,6 +37,11 @@ PREFIX = "TIDINGS_"
 KNOWN_VARIABLES = frozenset(
     PREFIX + name
     for name in (
+        "AMQP_HOST",
+        "AMQP_PASSWORD",
+        "AMQP_PORT",
+        "AMQP_USER",
+        "AMQP_VHOST",
         "ATTEMPTS",
         "CONCURRENCY",
         "DRAIN_TIMEOUT",
@@ -44,6 +56,9 @@ KNOWN_VARIABLES = frozenset(
         "OUTBOX_SIZE",
         "PROBES_PORT",
         "SOURCE",
+        "TLS_CA",
+        "TLS_CERT",
+        "TLS_KEY",
         "TOPOLOGY",
     )
 )
@@ -52,24 +67,29 @@ KNOWN_VARIABLES = frozenset(
 _SERVICE_LINK = re.compile(r"_SERVICE_(HOST|PORT)(_|$)|_PORT_\d+_(TCP|UDP|SCTP)(_|$)|_PORT$")
 """What Kubernetes injects for a Service whose name begins with `tidings`."""
 
-Duration = Annotated[float, BeforeValidator(seconds)]
-
 
 def _checked_uri(uri: SecretStr) -> SecretStr:
-    parts = urlsplit(uri.get_secret_value())
-    if parts.scheme not in ("amqp", "amqps") or not parts.hostname:
-        message = "must look like amqp://user:password@host:5672/vhost (or amqps://)"
-        raise ValueError(message)
-    if "no_verify_ssl" in parse_qs(parts.query, keep_blank_values=True):
-        message = "no_verify_ssl turns certificate checks off; use cafile=… with your CA instead"
-        raise ValueError(message)
+    if problem := uri_problem(uri.get_secret_value()):
+        raise ValueError(problem)
     return uri
+
+
+def _file(path: str) -> str:
+    try:
+        with Path(path).open("rb"):
+            return path
+    except OSError as error:
+        raise ValueError(f"cannot read {path}: {error.strerror}") from None
 
 
 def _names(value: object) -> object:
     if isinstance(value, str):
         return tuple(name.strip() for name in value.split(",") if name.strip())
     return value
+
+
+Certificate = Annotated[str, AfterValidator(_file)]
+Duration = Annotated[float, BeforeValidator(seconds)]
 
 
 class Settings(BaseSettings):
@@ -83,10 +103,25 @@ class Settings(BaseSettings):
         extra="ignore",
     )
 
-    amqp_uri: Annotated[SecretStr, AfterValidator(_checked_uri)] = Field(
+    amqp_uri: Annotated[SecretStr, AfterValidator(_checked_uri)] | None = Field(
+        None,
         validation_alias="AMQP_URI",
         description="the broker, `amqp://user:password@host:5672/vhost`",
     )
+    amqp_host: str | None = Field(
+        None, description="instead of AMQP_URI: the broker's host; then the next four are read too"
+    )
+    amqp_port: int | None = Field(
+        None, gt=0, le=65535, description="its port; by default 5672, and 5671 with TLS"
+    )
+    amqp_user: str = Field("guest", description="the user, plain text, not %-encoded")
+    amqp_password: SecretStr = Field(SecretStr("guest"), description="the password, plain text")
+    amqp_vhost: str = Field("/", description="the virtual host, plain text")
+    tls_ca: Certificate | None = Field(
+        None, description="file of the CA to trust; with TIDINGS_AMQP_HOST it turns TLS on"
+    )
+    tls_cert: Certificate | None = Field(None, description="file of our client certificate")
+    tls_key: Certificate | None = Field(None, description="file of its private key")
     modules: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names)] = Field(
         (), description="Python modules with your handlers or sources, separated by commas"
     )
@@ -112,7 +147,34 @@ class Settings(BaseSettings):
     @property
     def uri(self) -> str:
         """The broker's URI with its password: for connecting, never for a line of text."""
-        return self.amqp_uri.get_secret_value()
+        if self.amqp_uri is not None:
+            uri = self.amqp_uri.get_secret_value()
+        else:
+            uri = assembled(
+                host=self.amqp_host or "",
+                port=self.amqp_port,
+                user=self.amqp_user,
+                password=self.amqp_password.get_secret_value(),
+                vhost=self.amqp_vhost,
+                tls=self.tls_ca is not None,
+            )
+        return with_certificates(uri, ca=self.tls_ca, cert=self.tls_cert, key=self.tls_key)
+
+    @model_validator(mode="after")
+    def _one_address(self) -> Self:
+        """Refuse no address, two of them, and certificates for a plain connection."""
+        if self.amqp_uri is None and self.amqp_host is None:
+            raise ValueError(f"AMQP_URI is not set: the broker, {FORM}")
+        if self.amqp_uri is not None and self.amqp_host is not None:
+            raise ValueError("AMQP_URI and TIDINGS_AMQP_HOST are both set: keep one of them")
+        plain = self.amqp_uri is not None and self.uri.startswith("amqp:")
+        if plain and (self.tls_ca or self.tls_cert):
+            raise ValueError(
+                "AMQP_URI is amqp://, which has no TLS: write amqps://, or unset TIDINGS_TLS_CA"
+            )
+        if bool(self.tls_cert) != bool(self.tls_key):
+            raise ValueError("TIDINGS_TLS_CERT and TIDINGS_TLS_KEY belong together: set both")
+        return self
 
     @classmethod
     def settings_customise_sources(
@@ -137,7 +199,7 @@ class _FileSource(PydanticBaseSettingsSource):
         if not path:
             return None, field_name, False
         try:
-            value = Path(path).read_text(encoding="utf-8").strip()
+            value = Path(path).read_text(encoding="utf-8").rstrip("\r\n")
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or "it is not text"
             message = f"{variable}_FILE: cannot read {path}: {reason}"
@@ -186,14 +248,14 @@ def probes_port_is_chosen() -> bool:
 
 
 def _line(kind: type[Settings], problem: Any) -> str:
+    if not problem["loc"]:  # about several settings; the text names them
+        return str(problem["msg"]).removeprefix("Value error, ")
     key = str(problem["loc"][0])
     field = kind.model_fields.get(key)
     name = key if field is None else variable_of(key, field)
     hint = next(
         (f.description for n, f in kind.model_fields.items() if variable_of(n, f) == name), ""
     )
-    if problem["type"] == "missing":
-        return f"{name} is not set: {hint}"
     text = str(problem["msg"]).removeprefix("Value error, ")
     return f"{name}: {text[0].lower()}{text[1:]} ({hint})"
 

@@ -13,7 +13,7 @@ from common.broker import Connection, Supervisor
 from common.duration import readable
 from common.errors import ConfigError, TidingsError
 from common.logs import configure, get_logger
-from common.masking import masked
+from common.address import masked
 from common.metrics import Metrics
 from common.probes import Health, Probes
 from common.service import Stop, run_service, say_error

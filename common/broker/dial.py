@@ -16,8 +16,8 @@ from aiormq.exceptions import (
 )
 from yarl import URL
 
+from common.address import masked
 from common.errors import AccessRefused, BrokerUnavailable, ConfigError
-from common.masking import masked
 
 CONNECT_SECONDS = 5.0
 HEARTBEAT_SECONDS = 10
