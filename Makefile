@@ -1,6 +1,7 @@
 # Works with GNU Make 3.81. `make` alone lists the targets.
 PYTHON  ?= python3
-WORKERS ?= 2
+# Tests wait for brokers most of the time: more workers than cores.
+WORKERS ?= 4
 REPORTS := build/reports
 
 VENV   := .venv

@@ -16,6 +16,12 @@ class TidingsError(Exception):
     exit_code = EXIT_FAILED
 
 
+def first_of(group: BaseExceptionGroup[TidingsError]) -> TidingsError:
+    """Return the first error of a group, those of groups inside it too."""
+    error = group.exceptions[0]
+    return first_of(error) if isinstance(error, BaseExceptionGroup) else error
+
+
 class ConfigError(TidingsError):
     """A setting, a module or the topology is wrong; running again as it is cannot help."""
 

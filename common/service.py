@@ -10,7 +10,7 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable
 
-from common.errors import EXIT_OK, TidingsError
+from common.errors import EXIT_OK, TidingsError, first_of
 from common.logs import get_logger
 
 FORCED_EXIT = 130
@@ -35,7 +35,7 @@ def run_service(start: Callable[[Stop], Awaitable[None]], *, drain_timeout: floa
         errors, rest = group.split(TidingsError)
         if errors is None or rest is not None:
             raise
-        first = _first(errors)
+        first = first_of(errors)
         say_error(first)
         return first.exit_code
     return EXIT_OK
@@ -79,8 +79,3 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     except ImportError:
         return None
     return uvloop.new_event_loop
-
-
-def _first(group: BaseExceptionGroup[TidingsError]) -> TidingsError:
-    error = group.exceptions[0]
-    return _first(error) if isinstance(error, BaseExceptionGroup) else error

@@ -49,6 +49,7 @@ KNOWN_VARIABLES = frozenset(
         "HANDLER_TIMEOUT",
         "LOG_FORMAT",
         "LOG_LEVEL",
+        "MANAGEMENT_URI",
         "MAX_EVENT_BYTES",
         "MODULES",
         "NO_HANDLER_FOR",
@@ -232,6 +233,8 @@ def load(kind: type[S], **given: Any) -> S:
         for name, value in given.items()
         if value is not None
     }
+    if "AMQP_URI" in values:
+        values["amqp_host"] = None  # an argument wins over a variable
     try:
         settings = kind(**values)
     except ValidationError as error:

@@ -9,26 +9,26 @@ import time
 from contextlib import AsyncExitStack
 from typing import Any
 
+from common.address import masked
 from common.broker import Connection, Supervisor
 from common.duration import readable
 from common.errors import ConfigError, TidingsError
 from common.logs import configure, get_logger
-from common.address import masked
 from common.metrics import Metrics
 from common.probes import Health, Probes
 from common.service import Stop, run_service, say_error
 from common.settings import load, probes_port_is_chosen
-from common.topology import UNROUTED, group_topology
+from common.topology import UNROUTED
 from common.version import VERSION
 from consumer.attempt import Attempts
 from consumer.calling import Caller
 from consumer.inbox import MemoryInbox
 from consumer.intake import READY, Intake
+from consumer.plan import registry_for, topology_for
 from consumer.process import Process
-from consumer.registry import Registry, load_registry
+from consumer.registry import Registry
 from consumer.settings import ConsumerSettings
 from consumer.settle import Settle
-from consumer.ticks import tick_registry
 
 UNROUTED_LOOK_SECONDS = 15.0
 
@@ -38,19 +38,14 @@ class Main:
 
     def __init__(self, settings: ConsumerSettings, registry: Registry | None = None) -> None:
         self.settings = settings
-        self.registry = registry or _registry(settings)
+        self.registry = registry or registry_for(settings)
         self.metrics = Metrics()
         self.health = Health("publish", "consume", READY)
         self.caller = Caller(settings.concurrency)
         self.probes = Probes(
             self.health, self.metrics, port=settings.probes_port, fixed=probes_port_is_chosen()
         )
-        # A message that must be moved on needs a delay tier even where no handler has a policy
-        # that asks for one: the tier of events without a handler.
-        longest = max(self.registry.longest_delay, settings.patience.no_handler_delay)
-        self._topology = group_topology(
-            settings.group, self.registry.patterns, longest_delay=longest
-        )
+        self._topology = topology_for(settings, self.registry)
 
     async def run(self, stop: Stop) -> None:
         """Run until `stop` is set, then drain."""
@@ -188,9 +183,3 @@ def run(modules: tuple[str, ...] = ()) -> int:
         sys.stdout.flush()
         os._exit(code)
     return code
-
-
-def _registry(settings: ConsumerSettings) -> Registry:
-    if not settings.modules:
-        return tick_registry(settings.policy, settings.handler_timeout)
-    return load_registry(settings.modules, policy=settings.policy, timeout=settings.handler_timeout)

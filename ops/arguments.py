@@ -46,6 +46,7 @@ def build_parser() -> Parser:
     _add_emit(commands)
     _add_dead(commands)
     _add_unrouted(commands)
+    _add_topology(commands)
     health = _add(
         commands,
         "healthcheck",
@@ -185,12 +186,47 @@ def _add_unrouted(commands: Any) -> None:
     _add_replay(replay)
 
 
-def _add_room(commands: Any, name: str, help_: str) -> Any:
+def _add_topology(commands: Any) -> None:
+    actions = _add_room(
+        commands, "topology", "see, verify and make exchanges, queues and bindings", "plan"
+    )
+    plan = _add(
+        actions,
+        "plan",
+        "print what is needed, what differs, and which rights the services need",
+        "tidings topology plan shop.handlers",
+        "ops.topology:plan",
+    )
+    check = _add(
+        actions,
+        "check",
+        "verify that everything is there and as it must be (exit 78 where not)",
+        "tidings topology check shop.handlers",
+        "ops.topology:check",
+    )
+    apply = _add(
+        actions,
+        "apply",
+        "create what is missing; with --prune also unbind what no handler asks for",
+        "tidings topology apply shop.handlers",
+        "ops.topology:apply",
+    )
+    for parser in (plan, check, apply):
+        parser.add_argument("--group", help="consumer group (default: TIDINGS_GROUP)")
+        parser.add_argument(
+            "modules", nargs="*", metavar="MODULE", help="Python module (default: TIDINGS_MODULES)"
+        )
+    apply.add_argument(
+        "--prune", action="store_true", help="remove stale bindings (needs TIDINGS_MANAGEMENT_URI)"
+    )
+
+
+def _add_room(commands: Any, name: str, help_: str, first: str = "list") -> Any:
     room = commands.add_parser(
         name,
         help=help_,
         description=f"{help_[0].upper()}{help_[1:]}.",
-        epilog=f"example:  tidings {name} list",
+        epilog=f"example:  tidings {name} {first}",
     )
     return room.add_subparsers(title="actions", metavar="ACTION", required=True)
 

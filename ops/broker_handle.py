@@ -11,12 +11,10 @@ import time
 from typing import Final, Protocol
 from urllib.parse import urlsplit
 
+from common.errors import BrokerUnavailable
+
 USER: Final = "tidings"
 """Not guest, which RabbitMQ treats specially."""
-
-
-class BrokerUnavailableError(RuntimeError):
-    """No broker could be started; the text is one line that says what to do."""
 
 
 class BrokerHandle(Protocol):
@@ -101,7 +99,7 @@ def wait_until_serving(amqp_uri: str, management_uri: str, *, within: float = 90
         if _speaks_amqp(amqp_uri) and (version := _reported_version(management_uri)):
             return version
         time.sleep(0.1)
-    raise BrokerUnavailableError(
+    raise BrokerUnavailable(
         f"the broker on port {urlsplit(amqp_uri).port} did not start in {within:.0f} s"
     )
 

@@ -6,7 +6,7 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable
 
-from common.errors import TidingsError
+from common.errors import TidingsError, first_of
 from common.logs import configure
 from common.service import say_error
 
@@ -33,7 +33,7 @@ def run(work: Callable[[Stop], Awaitable[int]]) -> int:
         errors, rest = group.split(TidingsError)
         if errors is None or rest is not None:
             raise
-        first = _first(errors)
+        first = first_of(errors)
         say_error(first)
         return first.exit_code
 
@@ -58,8 +58,3 @@ def say(line: str) -> None:
     """Print a line for the person at the terminal; standard output is for the result."""
     sys.stderr.write(line + "\n")
     sys.stderr.flush()
-
-
-def _first(group: BaseExceptionGroup[TidingsError]) -> TidingsError:
-    error = group.exceptions[0]
-    return _first(error) if isinstance(error, BaseExceptionGroup) else error

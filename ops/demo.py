@@ -9,9 +9,9 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
+from common.address import masked
 from common.duration import seconds
 from common.errors import EXIT_OK, ConfigError, TidingsError
-from common.address import masked
 from common.service import say_error
 from ops.broker_handle import BrokerHandle
 from ops.demo_lines import COUNTED, line, totals

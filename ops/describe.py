@@ -12,10 +12,10 @@ from rich.text import Text
 from common.duration import readable
 from common.errors import EXIT_OK
 from common.settings import load
-from common.topology import Binding, Queue, Topology, group_topology
-from consumer.registry import Registry, load_registry
+from common.topology import Binding, Queue, Topology
+from consumer.plan import registry_for, topology_for
+from consumer.registry import Registry
 from consumer.settings import ConsumerSettings
-from consumer.ticks import tick_registry
 from ops.listing import cell, console, table
 
 UNUSED_URI = "amqp://localhost/"
@@ -25,13 +25,8 @@ UNUSED_URI = "amqp://localhost/"
 def describe(options: Namespace) -> int:
     """Print handlers, policies and queues. Raises ConfigError, with file:line."""
     settings = load(ConsumerSettings, modules=tuple(options.modules) or None, amqp_uri=UNUSED_URI)
-    registry = (
-        load_registry(settings.modules, policy=settings.policy, timeout=settings.handler_timeout)
-        if settings.modules
-        else tick_registry(settings.policy, settings.handler_timeout)
-    )
-    longest = max(registry.longest_delay, settings.patience.no_handler_delay)
-    topology = group_topology(settings.group, registry.patterns, longest_delay=longest)
+    registry = registry_for(settings)
+    topology = topology_for(settings, registry)
     out = console()
     out.print(Text(f"group {settings.group}, {settings.concurrency} handlers at once"))
     _print_handlers(out, registry)

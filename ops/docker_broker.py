@@ -4,9 +4,9 @@ import secrets
 import shutil
 import subprocess
 
+from common.errors import BrokerUnavailable
 from ops.broker_handle import (
     USER,
-    BrokerUnavailableError,
     Guard,
     free_ports,
     new_password,
@@ -45,7 +45,7 @@ class DockerBroker:
                 image,
             )
             self._wait()
-        except BrokerUnavailableError:
+        except BrokerUnavailable:
             self.remove()
             raise
 
@@ -114,4 +114,4 @@ def pull(image: str) -> bool:
 def _docker(*arguments: str) -> None:
     done = subprocess.run(["docker", *arguments], capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise BrokerUnavailableError(f"docker {arguments[0]} failed: {done.stderr.strip()}")
+        raise BrokerUnavailable(f"docker {arguments[0]} failed: {done.stderr.strip()}")

@@ -11,10 +11,10 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
+from common.errors import BrokerUnavailable
 from ops.broker_handle import (
     USER,
     BrokerHandle,
-    BrokerUnavailableError,
     Guard,
     free_ports,
     new_password,
@@ -58,7 +58,7 @@ class PrivateBroker:
         self._guard = Guard(_CLEAN_UP, str(self._epmd.pid), str(self._folder))
         try:
             self.start()
-        except BrokerUnavailableError:
+        except BrokerUnavailable:
             self.remove()
             raise
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from ops.broker_handle import BrokerUnavailableError
+from common.errors import BrokerUnavailable
 
 _PACKAGED: Final = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 """Debian's rabbitmq-server on PATH is a wrapper that changes the user; this is what it calls."""
@@ -30,10 +30,10 @@ def find_rabbitmq_server() -> Path | None:
 def install_rabbitmq_server() -> Path:
     """Install the package with apt-get, as root, without a system broker coming to life.
 
-    Raises BrokerUnavailableError where that cannot be.
+    Raises BrokerUnavailable where that cannot be.
     """
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
-        raise BrokerUnavailableError(_REMEDY)
+        raise BrokerUnavailable(_REMEDY)
     print("installing rabbitmq-server with apt-get, without starting it", flush=True)
     with _services_stay_stopped():
         _apt_get("update")
@@ -45,7 +45,7 @@ def install_rabbitmq_server() -> Path:
             check=False,
         )
     if (server := find_rabbitmq_server()) is None:
-        raise BrokerUnavailableError(_REMEDY)
+        raise BrokerUnavailable(_REMEDY)
     return server
 
 
@@ -59,7 +59,7 @@ def _apt_get(*arguments: str) -> None:
     )
     if done.returncode != 0:
         last = done.stderr.strip().rpartition("\n")[2]
-        raise BrokerUnavailableError(f"apt-get {arguments[0]} failed ({last}); {_REMEDY}")
+        raise BrokerUnavailable(f"apt-get {arguments[0]} failed ({last}); {_REMEDY}")
 
 
 @contextlib.contextmanager

@@ -16,6 +16,7 @@ from common.metrics import Metrics
 from common.settings import Settings, variable_of
 from common.topology import EVENTS, UNROUTED, group_topology
 from consumer.settings import ConsumerSettings
+from ops.settings import OpsSettings
 from producer.settings import ProducerSettings
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference.md"
@@ -38,6 +39,7 @@ REASONS = {
 EXIT_CODES = {
     errors.EXIT_OK: "done; a service was asked to stop and has drained",
     errors.EXIT_FAILED: "it failed; the line on standard error says why",
+    2: "wrong usage of a command",
     errors.EXIT_UNAVAILABLE: "the broker is not there (commands; services keep trying)",
     errors.EXIT_CONFIG: "a setting, a module, a right or the topology is wrong; a line says which",
     130: "ended by Ctrl-C, or by a second signal",
@@ -54,6 +56,7 @@ def page() -> str:
         *_settings("Both services", Settings, ()),
         *_settings("The producer", ProducerSettings, Settings.model_fields),
         *_settings("The consumer", ConsumerSettings, Settings.model_fields),
+        *_settings("The operating commands", OpsSettings, ConsumerSettings.model_fields),
         "## Metrics",
         _table(("name", "kind", "labels", "meaning"), _metrics()),
         "## Reasons of dead letters",

@@ -46,15 +46,7 @@ async def service(
     room: str, *modules: str, folder: Path, name: str = "service", **settings: object
 ) -> AsyncIterator[Service]:
     """Start a service in `folder`; settings are environment variables, without their prefix."""
-    environment = {
-        **{key: value for key, value in os.environ.items() if not key.startswith("TIDINGS_")},
-        "TIDINGS_PROBES_PORT": "0",
-        "TIDINGS_LOG_FORMAT": "json",
-        **{
-            key if key == "AMQP_URI" else f"TIDINGS_{key}": str(value)
-            for key, value in settings.items()
-        },
-    }
+    environment = _environment(PROBES_PORT=0, LOG_FORMAT="json", **settings)
     output = folder / f"{name}.log"
     with output.open("wb") as file:
         process = await asyncio.create_subprocess_exec(
@@ -67,3 +59,14 @@ async def service(
     finally:
         running.kill()
         await process.wait()
+
+
+def _environment(**settings: object) -> dict[str, str]:
+    ours = ("TIDINGS_", "AMQP_URI")
+    return {
+        **{key: value for key, value in os.environ.items() if not key.startswith(ours)},
+        **{
+            key if key.startswith("AMQP_URI") else f"TIDINGS_{key}": str(value)
+            for key, value in settings.items()
+        },
+    }

@@ -8,6 +8,7 @@ from common.duration import readable, seconds
 from common.errors import ConfigError
 from common.settings import KNOWN_VARIABLES, Settings, load, variable_of
 from consumer.settings import ConsumerSettings
+from ops.settings import OpsSettings
 from producer.settings import ProducerSettings
 
 URI = "amqp://user:s3ntinel@broker:5672/shop"
@@ -111,7 +112,7 @@ def test_what_kubernetes_injects_and_what_another_service_knows_is_no_error(
 def test_the_list_of_known_variables_is_true() -> None:
     found = {
         variable_of(name, field)
-        for kind in (ConsumerSettings, ProducerSettings)
+        for kind in (ConsumerSettings, ProducerSettings, OpsSettings)
         for name, field in kind.model_fields.items()
     }
 

@@ -1,0 +1,25 @@
+"""What a consumer with these settings handles, and the topology that follows from it."""
+
+from common.topology import Topology, group_topology
+from consumer.registry import Registry, load_registry
+from consumer.settings import ConsumerSettings
+from consumer.ticks import tick_registry
+
+
+def registry_for(settings: ConsumerSettings) -> Registry:
+    """Load the modules that are named; without any, the built-in handler of ticks.
+
+    Raises ConfigError, with file:line, for what is wrong with them.
+    """
+    if not settings.modules:
+        return tick_registry(settings.policy, settings.handler_timeout)
+    return load_registry(settings.modules, policy=settings.policy, timeout=settings.handler_timeout)
+
+
+def topology_for(settings: ConsumerSettings, registry: Registry) -> Topology:
+    """Return what the group needs.
+
+    An event without a handler waits in a delay tier too, whatever the handlers' policies are.
+    """
+    longest = max(registry.longest_delay, settings.patience.no_handler_delay)
+    return group_topology(settings.group, registry.patterns, longest_delay=longest)

@@ -1,0 +1,1 @@
+"""The code of a user, for an image on top of ours: see docs/containers.md."""

@@ -1,0 +1,83 @@
+"""Read a virtual host through the management API, which alone shows arguments and bindings."""
+
+import base64
+import json
+from typing import Any
+from urllib.error import HTTPError, URLError
+from urllib.parse import quote, unquote, urlsplit
+from urllib.request import Request, urlopen
+
+from common.address import masked
+from common.errors import AccessRefused, BrokerUnavailable, ConfigError
+from common.topology import Binding
+from ops.differences import Found
+
+SECONDS = 10.0
+
+
+class Management:
+    """The management API at `uri`, for the virtual host of the AMQP URI."""
+
+    def __init__(self, uri: str, amqp_uri: str) -> None:
+        parts = urlsplit(uri)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ConfigError(
+                "TIDINGS_MANAGEMENT_URI: must look like http://user:password@host:15672"
+            )
+        self._where = masked(uri)
+        self._base = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
+        account = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}"
+        self._credentials = base64.b64encode(account.encode()).decode()
+        self._vhost = quote(unquote(urlsplit(amqp_uri).path[1:]) or "/", safe="")
+
+    def found(self) -> Found:
+        """Read everything. Raises BrokerUnavailable or AccessRefused."""
+        major, minor, *_ = str(self._get("/overview")["rabbitmq_version"]).split(".")
+        return Found(
+            version=(int(major), int(minor)),
+            exchanges={
+                str(one["name"]): (str(one["type"]), dict(one["arguments"]))
+                for one in self._get(f"/exchanges/{self._vhost}")
+            },
+            queues={
+                str(one["name"]): dict(one["arguments"])
+                for one in self._get(f"/queues/{self._vhost}")
+            },
+            bindings=frozenset(
+                Binding(str(one["source"]), str(one["destination"]), str(one["routing_key"]))
+                for one in self._get(f"/bindings/{self._vhost}")
+                if one["destination_type"] == "queue" and one["source"]
+            ),
+        )
+
+    def unbind(self, binding: Binding) -> None:
+        """Remove a binding. Raises BrokerUnavailable or AccessRefused."""
+        place = f"e/{quote(binding.exchange, safe='')}/q/{quote(binding.queue, safe='')}"
+        for one in self._get(f"/bindings/{self._vhost}/{place}"):
+            if one["routing_key"] == binding.key:
+                key = quote(str(one["properties_key"]), safe="")
+                self._call("DELETE", f"/bindings/{self._vhost}/{place}/{key}")
+
+    def _get(self, path: str) -> Any:
+        return json.loads(self._call("GET", path))
+
+    def _call(self, method: str, path: str) -> bytes:
+        request = Request(  # noqa: S310 - the scheme was checked above
+            f"{self._base}/api{path}",
+            method=method,
+            headers={"Authorization": f"Basic {self._credentials}"},
+        )
+        try:
+            with urlopen(request, timeout=SECONDS) as response:  # noqa: S310 - as above
+                body: bytes = response.read()
+                return body
+        except HTTPError as error:
+            if error.code in (401, 403):
+                raise AccessRefused(
+                    f"TIDINGS_MANAGEMENT_URI: {self._where} refused this user; give it the tag "
+                    "'monitoring' ('management' to prune) and rights on the virtual host"
+                ) from None
+            raise BrokerUnavailable(f"{self._where}: {method} {path}: {error}") from None
+        except (URLError, TimeoutError, OSError) as error:
+            reason = getattr(error, "reason", error)
+            raise BrokerUnavailable(f"{self._where} is not reachable: {reason}") from None

@@ -1,0 +1,130 @@
+"""`tidings topology plan|check|apply`: what is needed, what differs, and making it so.
+
+With TIDINGS_MANAGEMENT_URI the comparison is complete: arguments and bindings. Without, AMQP tells
+only whether exchanges and queues exist, and the first difference when one is declared.
+"""
+
+from argparse import Namespace
+from dataclasses import dataclass
+
+from common.broker import connect
+from common.errors import EXIT_CONFIG, EXIT_OK, ConfigError, TopologyMismatch
+from common.service import say_error
+from common.settings import load
+from common.topology import Topology
+from consumer.plan import registry_for, topology_for
+from consumer.settings import ConsumerSettings
+from ops.command import Stop, run, say
+from ops.differences import Difference, differences
+from ops.management import Management
+from ops.rights import least_rights
+from ops.settings import OpsSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a group's consumer and the producer need, and where."""
+
+    topology: Topology
+    group: str
+    uri: str
+    management: Management | None
+
+    @property
+    def vhost(self) -> str:
+        """The virtual host, as people write it."""
+        return self.uri.split("?", maxsplit=1)[0].partition("://")[2].partition("/")[2] or "/"
+
+    def differences(self) -> list[Difference]:
+        """Compare with the broker; needs the management API."""
+        if self.management is None:
+            return []
+        return list(differences(self.topology, self.management.found(), self.group))
+
+
+def plan(options: Namespace) -> int:
+    """Print what is needed, what differs where that can be seen, and the rights for it."""
+    wanted = _wanted(options)
+    print(f"# needed by group '{wanted.group}' and the producer")
+    for exchange in wanted.topology.exchanges:
+        print(f"exchange  {exchange.name}  {exchange.type}  {_said(dict(exchange.arguments))}")
+    for queue in wanted.topology.queues:
+        print(f"queue     {queue.name}  {_said(queue.arguments_for((4, 3)))}")
+    for binding in wanted.topology.bindings:
+        print(f"binding   {binding.exchange} -> {binding.queue}  {binding.key}".rstrip())
+    print("\n# least rights, with TIDINGS_TOPOLOGY=check; TOPOLOGY is who runs `topology apply`")
+    for rights in least_rights(wanted.group):
+        print(rights.command(wanted.vhost))
+    if wanted.management is None:
+        print("\n# set TIDINGS_MANAGEMENT_URI to see what the broker has instead")
+        return EXIT_OK
+    found = wanted.differences()
+    print(f"\n# differences: {len(found) or 'none'}")
+    for one in found:
+        print(one)
+    return EXIT_OK
+
+
+def check(options: Namespace) -> int:
+    """Verify; exit 78 with a line per difference. Stale bindings only warn."""
+    wanted = _wanted(options)
+
+    async def work(_: Stop) -> int:
+        async with connect(wanted.uri, name="tidings topology check") as connection:
+            await connection.ensure(wanted.topology, "check")
+        say("everything that is needed exists; TIDINGS_MANAGEMENT_URI would show arguments, too")
+        return EXIT_OK
+
+    if wanted.management is None:
+        return run(work)
+    found = wanted.differences()
+    for one in found:
+        if one.warning:
+            say(f"tidings: warning: {one}")
+    wrong = [str(one) for one in found if not one.warning]
+    if not wrong:
+        say("the topology is as it must be")
+        return EXIT_OK
+    say_error(TopologyMismatch("\n".join(wrong)))
+    return EXIT_CONFIG
+
+
+def apply(options: Namespace) -> int:
+    """Create what is missing; with `--prune` remove stale bindings afterwards."""
+    wanted = _wanted(options)
+    if options.prune and wanted.management is None:
+        raise ConfigError(
+            "--prune: AMQP does not show bindings; set TIDINGS_MANAGEMENT_URI=http://user:…@host:15672"
+        )
+
+    async def work(_: Stop) -> int:
+        async with connect(wanted.uri, name="tidings topology apply") as connection:
+            await connection.ensure(wanted.topology, "declare")
+        say("everything that is needed exists")
+        return EXIT_OK
+
+    code = run(work)
+    if code == EXIT_OK and options.prune and wanted.management is not None:
+        for one in wanted.differences():
+            if one.stale is not None:
+                wanted.management.unbind(one.stale)
+                say(f"unbound: {one.what}")
+    return code
+
+
+def _wanted(options: Namespace) -> Wanted:
+    given = {"modules": tuple(options.modules) or None, "group": options.group}
+    settings = load(ConsumerSettings, **given)
+    management = load(OpsSettings, group=options.group).management_uri
+    return Wanted(
+        topology=topology_for(settings, registry_for(settings)),
+        group=settings.group,
+        uri=settings.uri,
+        management=None
+        if management is None
+        else Management(management.get_secret_value(), settings.uri),
+    )
+
+
+def _said(arguments: dict[str, str | int]) -> str:
+    return " ".join(f"{name}={value}" for name, value in arguments.items())

@@ -1,0 +1,1 @@
+"""The producer: sources make events, the outbox keeps them, the publisher gets them confirmed."""

@@ -1,0 +1,129 @@
+"""The producer service: sources -> outbox -> publisher, with probes, metrics and a drain."""
+
+import asyncio
+from collections.abc import Sequence
+
+from common.address import masked
+from common.errors import TidingsError
+from common.logs import configure, get_logger
+from common.metrics import Metrics
+from common.probes import Health, Probes
+from common.service import Stop, run_service, say_error
+from common.settings import load, probes_port_is_chosen
+from common.version import VERSION
+from producer.driver import Driver
+from producer.relay import ROLE, Relay
+from producer.settings import ProducerSettings
+from producer.source import Source, Sources, load_sources
+from producer.ticker import TICKER
+
+DRAIN_SHARE = 0.5
+"""Part of the drain deadline that sources have to end; the rest is for sending what they made."""
+
+
+class Main:
+    """One producer. The command runs one per process, the tests run the same one in theirs.
+
+    Raises ConfigError, with file:line, for modules that cannot be loaded. Without modules the
+    built-in ticker ticks.
+    """
+
+    def __init__(
+        self,
+        settings: ProducerSettings,
+        *,
+        sources: Sources | None = None,
+        port_is_fixed: bool = False,
+    ) -> None:
+        if sources is None:
+            sources = load_sources(settings.modules) if settings.modules else (TICKER,)
+        self._settings = settings
+        self._sources = sources
+        self.metrics = Metrics()
+        self.health = Health(ROLE)
+        self.probes = Probes(
+            self.health, self.metrics, port=settings.probes_port, fixed=port_is_fixed
+        )
+        self._relay = Relay(settings, health=self.health, metrics=self.metrics)
+        self._driver = Driver(
+            outbox=self._relay.outbox, writer=self._relay.writer, metrics=self.metrics
+        )
+        self._log = get_logger()
+
+    async def run(self, stop: Stop) -> None:
+        """Produce until `stop` is set, then end within the drain deadline.
+
+        Raises AccessRefused or TopologyMismatch, in an exception group, when the broker says No.
+        """
+        async with self.probes:
+            self._say_hello()
+            try:
+                async with asyncio.TaskGroup() as group:
+                    relay = group.create_task(self._run_relay(), name="relay")
+                    sources = [
+                        group.create_task(self._driver.run(source), name=f"source {source.name}")
+                        for source in self._sources
+                    ]
+                    await stop.wait()
+                    await self._drain(sources)
+                    relay.cancel()
+            finally:
+                self._say_goodbye()
+
+    async def _run_relay(self) -> None:
+        try:
+            await self._relay.run()
+        finally:
+            self._driver.stop()  # nobody takes any more what the sources make
+
+    async def _drain(self, sources: Sequence[asyncio.Task[None]]) -> None:
+        """Stop the sources, then send what is in the outbox."""
+        self.health.set("producer", "draining")
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._settings.drain_timeout
+        self._driver.stop()
+        for task in sources:
+            task.cancel()
+        if sources:
+            share = self._settings.drain_timeout * DRAIN_SHARE
+            _, stuck = await asyncio.wait(sources, timeout=share)
+            for task in stuck:
+                self._log.error("source_does_not_stop", task=task.get_name())
+        await self._relay.flush(max(0.0, deadline - loop.time()))
+
+    def _say_hello(self) -> None:
+        self._log.info(
+            "producer_started",
+            version=VERSION,
+            broker=masked(self._settings.uri),
+            source=self._settings.source,
+            sources=[_described(source) for source in self._sources],
+            outbox=f"{self._settings.outbox} ({self._settings.outbox_size} events)",
+            topology=self._settings.topology,
+            probes_port=self.probes.port,
+        )
+
+    def _say_goodbye(self) -> None:
+        if unsent := self._relay.unsent:
+            outbox = self._settings.outbox
+            self._log.error("unsent", events=unsent, outbox=outbox, kept=outbox != "memory")
+        self._log.info("producer_stopped", unsent=self._relay.unsent)
+
+
+def _described(source: Source) -> str:
+    return f"{source}, {source.where}"
+
+
+def run(modules: Sequence[str] = (), **given: object) -> int:
+    """Be the producer process: read the settings, run until a signal, return the exit code.
+
+    `modules` and `given` (names of settings) win over the environment.
+    """
+    try:
+        settings = load(ProducerSettings, modules=tuple(modules) or None, **given)
+        configure(level=settings.log_level, format_=settings.log_format, service="producer")
+        main = Main(settings, port_is_fixed=probes_port_is_chosen())
+    except TidingsError as error:
+        say_error(error)
+        return error.exit_code
+    return run_service(main.run, drain_timeout=settings.drain_timeout)
