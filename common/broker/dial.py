@@ -114,7 +114,7 @@ def _explained(error: BaseException, where: str) -> BaseException:
     if isinstance(error, ssl.SSLCertVerificationError):
         return AccessRefused(
             f"AMQP_URI: the certificate of {where} is not trusted: {error.verify_message}; "
-            "name your CA with ?cafile=…"
+            "name your CA with TIDINGS_TLS_CA"
         )
     if isinstance(error, ssl.SSLError):
         return AccessRefused(f"AMQP_URI: {where} does not speak TLS as asked: {error.reason}")

@@ -1,6 +1,7 @@
 """A TCP proxy before the broker, to cut connections at a chosen moment."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from urllib.parse import urlsplit
@@ -9,8 +10,9 @@ from urllib.parse import urlsplit
 class Proxy:
     """Passes bytes on; `abort` cuts every connection, `hold` lets nothing of the broker through."""
 
-    def __init__(self, target: str) -> None:
+    def __init__(self, target: str, *, tls: bool) -> None:
         self._target = urlsplit(target)
+        self._tls = tls
         self._writers: set[asyncio.StreamWriter] = set()
         self._passing = asyncio.Event()
         self._passing.set()
@@ -20,7 +22,9 @@ class Proxy:
     def uri(self) -> str:
         """The broker's URI through the proxy."""
         account = self._target.netloc.rpartition("@")[0]
-        return self._target._replace(netloc=f"{account}@127.0.0.1:{self.port}").geturl()
+        there = f"{account}@127.0.0.1:{self.port}"
+        scheme = "amqps" if self._tls else "amqp"
+        return self._target._replace(scheme=scheme, netloc=there).geturl()
 
     def hold(self) -> None:
         """From now on the broker's answers get stuck here."""
@@ -55,10 +59,10 @@ class Proxy:
 
 
 @asynccontextmanager
-async def proxied(target: str) -> AsyncIterator[Proxy]:
-    """Run a proxy before the broker of this URI."""
-    proxy = Proxy(target)
-    server = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
+async def proxied(target: str, tls: ssl.SSLContext | None = None) -> AsyncIterator[Proxy]:
+    """Run a proxy before the broker of this URI; with `tls` it speaks TLS to us."""
+    proxy = Proxy(target, tls=tls is not None)
+    server = await asyncio.start_server(proxy.serve, "127.0.0.1", 0, ssl=tls)
     proxy.port = server.sockets[0].getsockname()[1]
     try:
         yield proxy
