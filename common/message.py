@@ -54,10 +54,14 @@ class Settler(Protocol):
         """Give back, uncounted on RabbitMQ 4.3 and later; False when the channel is gone."""
         ...
 
+    def reject(self, tag: int) -> bool:
+        """Give back as failed: counts toward the queue's delivery limit on every version."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A message as it arrived. Each ends in exactly one `ack` or `nack`."""
+    """A message as it arrived. Each ends in exactly one `ack`, `nack` or `reject`."""
 
     message: Message
     exchange: str
@@ -77,6 +81,10 @@ class Delivery:
     def nack(self) -> bool:
         """Hand it back to the queue: not the event's fault (a shutdown, a lost broker)."""
         return self.channel.nack(self.tag)
+
+    def reject(self) -> bool:
+        """Hand it back as failed: the queue's delivery limit will set it aside in the end."""
+        return self.channel.reject(self.tag)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import dataclass
 
+from common.errors import ConfigError
 from common.event import Event
 from common.history import History
 from common.logs import get_logger
@@ -13,6 +14,9 @@ from consumer.inbox import Claim, Key, MemoryInbox
 from consumer.policy import Cause, Dead, Done, Failure, Isolate, Release, RetryIn
 from consumer.settle import Settle
 from consumer.verdict import Verdict
+
+PAUSE_AFTER_A_BUG = 1.0
+"""Seconds: a message that meets a bug of ours comes back at once."""
 
 _CONFLICT = Failure(
     Cause.CONFLICT, message="another event with this source and id, and other content, came before"
@@ -56,6 +60,17 @@ class Process:
                 self.inbox.forget(key)
             delivery.nack()
             raise
+        except ConfigError:
+            raise  # a right is missing: the service ends, and says so
+        except Exception:  # noqa: BLE001 - one message must not end the consumer
+            # A bug of ours, met by this one message: the others go on, and the delivery limit sets
+            # it aside in the end.
+            get_logger().exception("delivery_failed", message_id=delivery.message.message_id)
+            if key is not None:
+                self.inbox.forget(key)
+            await asyncio.sleep(PAUSE_AFTER_A_BUG)
+            delivery.reject()
+            return
         self._tell(verdict, settled=settled)
 
     async def _handled(self, event: Event, history: History) -> Verdict:

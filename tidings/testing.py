@@ -39,6 +39,9 @@ class _NoChannel:
     def nack(self, tag: int) -> bool:
         return bool(tag)
 
+    def reject(self, tag: int) -> bool:
+        return bool(tag)
+
 
 async def deliver(
     handler: Callable[..., Any],

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class SettleFrame:
-    """One frame to send: ack or nack (always with requeue)."""
+    """One frame to send: an ack, or one that hands back: `nack`, or `reject` where it counts."""
 
     tag: int
     acked: bool
     multiple: bool = False
+    counted: bool = False
 
 
 class AckLedger:
@@ -23,16 +24,17 @@ class AckLedger:
         self._outstanding: OrderedDict[int, bool] = OrderedDict()
         """tag -> whether its ack waits in `_acked`."""
         self._acked: list[int] = []
-        self._nacked: list[int] = []
+        self._back: dict[int, bool] = {}
+        """tag -> whether it counts as a failed delivery."""
 
     def __len__(self) -> int:
         """Deliveries not yet settled by a frame that `take` gave out."""
-        return len(self._outstanding) + len(self._nacked)
+        return len(self._outstanding) + len(self._back)
 
     @property
     def pending(self) -> bool:
         """Whether `take` would return anything."""
-        return bool(self._acked or self._nacked)
+        return bool(self._acked or self._back)
 
     def delivered(self, tag: int) -> None:
         """A delivery arrived; tags only grow."""
@@ -46,17 +48,17 @@ class AckLedger:
         self._acked.append(tag)
         return True
 
-    def nack(self, tag: int) -> bool:
-        """Note a nack; False when the tag is unknown or already settled."""
+    def give_back(self, tag: int, *, counted: bool) -> bool:
+        """Note a nack or reject; False when the tag is unknown or already settled."""
         if self._outstanding.get(tag) is not False:
             return False
         del self._outstanding[tag]
-        self._nacked.append(tag)
+        self._back[tag] = counted
         return True
 
     def take(self) -> list[SettleFrame]:
-        """Return the frames to send now. Nacks first: a `multiple` ack passes over them."""
-        frames = [SettleFrame(tag, acked=False) for tag in self._nacked]
+        """Return the frames to send now. Acks last: a `multiple` one passes over the others."""
+        frames = [SettleFrame(tag, acked=False, counted=it) for tag, it in self._back.items()]
         prefix = 0
         while self._outstanding:
             tag, acked = next(iter(self._outstanding.items()))
@@ -72,5 +74,5 @@ class AckLedger:
             del self._outstanding[tag]
             frames.append(SettleFrame(tag, acked=True))
         self._acked.clear()
-        self._nacked.clear()
+        self._back.clear()
         return frames

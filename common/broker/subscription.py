@@ -51,7 +51,11 @@ class Subscription:
 
     def nack(self, tag: int) -> bool:
         """Hand back to the queue; False when it is too late."""
-        return self._note(self._ledger.nack(tag))
+        return self._note(self._ledger.give_back(tag, counted=False))
+
+    def reject(self, tag: int) -> bool:
+        """Hand back to the queue, counted; False when it is too late."""
+        return self._note(self._ledger.give_back(tag, counted=True))
 
     async def cancel(self) -> None:
         """Ask for no more deliveries. What is under way still arrives before this returns."""
@@ -118,6 +122,8 @@ class Subscription:
     async def _send(self, frame: SettleFrame, *, wait: bool) -> None:
         if frame.acked:
             await self._channel.basic_ack(frame.tag, multiple=frame.multiple, wait=wait)
+        elif frame.counted:
+            await self._channel.basic_reject(frame.tag, requeue=True, wait=wait)
         else:
             await self._channel.basic_nack(frame.tag, requeue=True, wait=wait)
 

@@ -140,3 +140,42 @@ async def test_a_user_without_the_right_to_read_is_told_what(
     async with connect(uri, name="weak") as weak:
         with pytest.raises(AccessRefused, match="queue 'q'"):
             await weak.subscribe("q", prefetch=1, on_delivery=lambda _: None)
+
+
+async def test_rejected_comes_again_and_in_the_end_the_delivery_limit_sets_it_aside(
+    broker: Broker, connection: Connection
+) -> None:
+    await connection.ensure(
+        Topology(
+            exchanges=(Exchange("last", "fanout"),),
+            queues=(
+                Queue("aside"),
+                Queue(
+                    "short",
+                    (
+                        ("x-queue-type", "quorum"),
+                        ("x-delivery-limit", 3),
+                        ("x-dead-letter-exchange", "last"),
+                    ),
+                    unlimited=False,
+                ),
+            ),
+            bindings=(Binding("last", "aside"), Binding("q", "short", "kept.#")),
+        ),
+        "declare",
+    )
+    bodies: list[bytes] = []
+
+    def refuse(delivery: Delivery) -> None:
+        bodies.append(delivery.message.body)
+        delivery.reject()
+
+    await connection.subscribe("short", prefetch=5, on_delivery=refuse)
+    await connection.publish(Publishing("q", "kept.a", Message(b"poison")))
+
+    await until(lambda: _holds_one(broker, "aside"), what="the message is set aside")
+    assert bodies == [b"poison"] * 4
+
+
+async def _holds_one(broker: Broker, queue: str) -> bool:
+    return await broker.messages(queue) == 1

@@ -86,6 +86,9 @@ class NoChannel:
     def nack(self, tag: int) -> bool:
         raise AssertionError(tag)
 
+    def reject(self, tag: int) -> bool:
+        return True
+
 
 def delivered(message: Message, exchange: str = "g.dead", routing_key: str = "g") -> Delivery:
     """Return a message as it would arrive."""

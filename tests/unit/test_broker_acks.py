@@ -35,7 +35,7 @@ def test_one_slow_delivery_does_not_hold_back_the_others() -> None:
 def test_a_nack_goes_before_the_multiple_that_would_pass_over_it() -> None:
     acks = ledger(3)
     acks.ack(1)
-    acks.nack(2)
+    acks.give_back(2, counted=False)
     acks.ack(3)
 
     assert acks.take() == [
@@ -49,38 +49,45 @@ def test_a_delivery_is_settled_once() -> None:
 
     assert acks.ack(1)
     assert not acks.ack(1)
-    assert not acks.nack(1)
+    assert not acks.give_back(1, counted=False)
     acks.take()
     assert not acks.ack(1)
     assert not acks.ack(99)
 
 
-@given(st.lists(st.tuples(st.integers(1, 20), st.sampled_from("ant")), max_size=80))
+def test_what_is_handed_back_as_failed_says_so() -> None:
+    acks = ledger(2)
+    acks.give_back(1, counted=True)
+    acks.give_back(2, counted=False)
+
+    assert acks.take() == [
+        SettleFrame(1, acked=False, counted=True),
+        SettleFrame(2, acked=False, counted=False),
+    ]
+
+
+@given(st.lists(st.tuples(st.integers(1, 20), st.sampled_from(["ack", "back", "take"]))))
 def test_the_broker_settles_what_was_settled_and_nothing_else(
     steps: list[tuple[int, str]],
 ) -> None:
-    """A model of the broker applies the frames; its unsettled set must be ours."""
+    """A model of the broker applies the frames; what it still holds must be what we hold."""
     acks = ledger(20)
-    ours, broker = set(range(1, 21)), set(range(1, 21))
-    acked_by_us: set[int] = set()
-    for tag, what in steps:
-        if what == "t":
-            _apply(acks.take(), broker, acked_by_us)
-        elif (acks.ack(tag) if what == "a" else acks.nack(tag)) and what == "a":
-            acked_by_us.add(tag)
-            ours.discard(tag)
-        else:
-            ours.discard(tag) if tag not in acked_by_us else None
-    _apply(acks.take(), broker, acked_by_us)
+    held_by_broker, acked, handed_back = set(range(1, 21)), set[int](), set[int]()
+    for tag, step in steps:
+        if step == "ack" and acks.ack(tag):
+            acked.add(tag)
+        elif step == "back" and acks.give_back(tag, counted=False):
+            handed_back.add(tag)
+        elif step == "take":
+            _apply(acks.take(), held_by_broker, acked)
+    _apply(acks.take(), held_by_broker, acked)
 
-    assert broker == ours
+    assert held_by_broker == set(range(1, 21)) - acked - handed_back
 
 
-def _apply(frames: list[SettleFrame], broker: set[int], acked_by_us: set[int]) -> None:
+def _apply(frames: list[SettleFrame], held: set[int], acked: set[int]) -> None:
     for frame in frames:
-        reached = {
-            tag for tag in broker if tag == frame.tag or (frame.multiple and tag < frame.tag)
-        }
+        reached = {tag for tag in held if tag == frame.tag or (frame.multiple and tag < frame.tag)}
         if frame.acked:
-            assert reached <= acked_by_us, "an ack reached a delivery that was not acked"
-        broker -= reached
+            assert reached <= acked, "an ack reached a delivery that was not acked"
+        held -= reached

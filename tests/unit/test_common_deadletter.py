@@ -21,6 +21,9 @@ class _NoChannel:
     def nack(self, tag: int) -> bool:
         return True
 
+    def reject(self, tag: int) -> bool:
+        return True
+
 
 def delivery(
     headers: dict[str, HeaderValue], *, id_: str | None = None, type_: str | None = None

@@ -1,12 +1,10 @@
-"""`Producer` in a program of the user's, on a real broker: what `publish` promises and raises."""
+"""`Producer` on a real broker: what `publish` raises, and when."""
 
 import asyncio
 from urllib.parse import urlsplit
 
 import pytest
-from pydantic import BaseModel
 
-from common.envelope import to_event
 from common.errors import (
     AccessRefused,
     BrokerUnavailable,
@@ -18,148 +16,11 @@ from common.errors import (
     TopologyMismatch,
     Unroutable,
 )
-from common.event import Event
-from common.message import Delivery
-from common.topology import (
-    EVENTS,
-    UNROUTED,
-    Arguments,
-    Binding,
-    Exchange,
-    Queue,
-    Topology,
-    events_topology,
-)
+from common.topology import EVENTS, UNROUTED, Exchange, Topology, events_topology
 from producer.facade import Producer
-from support.broker import Broker, OwnBroker
+from support.broker import Broker
+from support.producing import NOBODY, bind, read
 from support.services import broker_connection, drained
-from support.waiting import until
-
-NOBODY = "amqp://guest:guest@127.0.0.1:1/"
-"""Nothing listens there."""
-
-
-async def bind(uri: str, queue: str, key: str, *arguments: tuple[str, str | int]) -> None:
-    """Bind a queue for `key`, as a consumer group's queue is."""
-    kind: Arguments = (("x-queue-type", "quorum"), *arguments)
-    wanted = Topology(queues=(Queue(queue, kind),), bindings=(Binding(EVENTS, queue, key),))
-    async with broker_connection(uri) as connection:
-        await connection.ensure(events_topology() + wanted, "declare")
-
-
-async def read(uri: str, queue: str, count: int) -> list[Event]:
-    found = []
-    for one in await drained(uri, queue, count):
-        event = to_event(
-            one.message, routing_key=one.routing_key, exchange=one.exchange, fallback_id=""
-        )
-        assert isinstance(event, Event)
-        found.append(event)
-    return found
-
-
-async def ids_in(uri: str, queue: str, count: int) -> set[str]:
-    """Take messages until `count` different ids were among them; copies are allowed."""
-    ids: set[str] = set()
-
-    def take(delivery: Delivery) -> None:
-        ids.add(str(delivery.message.message_id))
-        delivery.ack()
-
-    async with broker_connection(uri) as connection:
-        subscription = await connection.subscribe(queue, prefetch=100, on_delivery=take)
-        await until(lambda: len(ids) >= count, within=15, what=f"{count} ids from {queue}")
-        await subscription.close()
-    return ids
-
-
-# --- what it promises ---------------------------------------------------------------------------
-
-
-async def test_publish_returns_the_event_that_the_broker_has_stored(broker: Broker) -> None:
-    class Order(BaseModel):
-        number: int
-
-    await bind(broker.uri, "orders", "order.*")
-
-    async with Producer(broker.uri, source="shop") as producer:
-        event = await producer.publish(
-            "order.created",
-            Order(number=7),
-            key="c-7731",
-            subject="7",
-            extensions={"traceparent": "00-1-2-01"},
-        )
-
-    (stored,) = await read(broker.uri, "orders", 1)
-    assert (stored.id, stored.source, stored.time) == (event.id, "shop", event.time)
-    assert (stored.type, stored.data, stored.subject, stored.key) == (
-        "order.created",
-        {"number": 7},
-        "7",
-        "c-7731",
-    )
-
-
-async def test_ids_and_sources_of_the_callers_own_are_kept(broker: Broker) -> None:
-    await bind(broker.uri, "orders", "order.*")
-
-    async with Producer(broker.uri) as producer:
-        await producer.publish("order.created", id="o-7", source="/till/3")
-        await producer.publish_event(Event("order.paid", b"\x00", id="p-7"))
-
-    created, paid = await read(broker.uri, "orders", 2)
-    assert (created.id, created.source) == ("o-7", "/till/3")
-    assert (paid.id, paid.source, paid.data) == ("p-7", "tidings/producer", b"\x00")
-
-
-async def test_a_thousand_concurrent_publishes_are_confirmed_in_the_order_of_their_calls(
-    broker: Broker,
-) -> None:
-    """Four windows full: the first sends keep the order in which the events were accepted."""
-    await bind(broker.uri, "numbers", "number")
-
-    async with Producer(broker.uri) as producer:
-        await asyncio.gather(*(producer.publish("number", number) for number in range(1000)))
-
-    stored = await read(broker.uri, "numbers", 1000)
-    assert [event.data for event in stored] == list(range(1000))
-
-
-async def test_an_event_that_nobody_is_bound_for_is_kept(broker: Broker) -> None:
-    async with Producer(broker.uri) as producer:
-        event = await producer.publish("nobody.cares")
-
-    (kept,) = await read(broker.uri, UNROUTED, 1)
-    assert kept.id == event.id
-
-
-async def test_leaving_the_block_first_sends_what_other_tasks_have_handed_over(
-    broker: Broker,
-) -> None:
-    await bind(broker.uri, "orders", "order.*")
-
-    async with Producer(broker.uri) as producer:
-        publishes = [
-            asyncio.create_task(producer.publish("order.created", number)) for number in range(100)
-        ]
-        await asyncio.sleep(0)  # handed over, and not one of them sent
-
-    assert len(await asyncio.gather(*publishes)) == 100
-    assert await broker.messages("orders") == 100
-
-
-async def test_nothing_is_left_on_the_broker_after_the_block(broker: Broker) -> None:
-    async with Producer(broker.uri) as producer:
-        await producer.publish("a")
-
-    async def gone() -> bool:
-        return not await broker.connections()
-
-    await until(gone, what="the connection is closed")
-
-
-# --- what it raises -----------------------------------------------------------------------------
 
 
 async def test_a_wrong_event_is_refused_at_once_and_never_accepted() -> None:
@@ -340,66 +201,3 @@ async def test_the_error_of_the_block_is_not_hidden_by_the_producers_own(broker:
 
     with pytest.raises(LookupError):
         await program()
-
-
-# --- outages ------------------------------------------------------------------------------------
-
-
-@pytest.mark.serial
-@pytest.mark.harms
-async def test_a_stopped_broker_raises_confirm_unknown_and_works_again_after_its_start(
-    own_broker: OwnBroker,
-) -> None:
-    async with Producer(own_broker.uri) as producer:
-        await producer.publish("before")
-        await own_broker.stop()
-        with pytest.raises(ConfirmUnknown, match="publish it again with id="):
-            await producer.publish("during", timeout=1)
-        await own_broker.start()
-        await producer.publish("after")
-
-    kept = [event.type for event in await read(own_broker.uri, UNROUTED, 2)]
-    assert kept == ["before", "after"]
-
-
-@pytest.mark.serial
-@pytest.mark.harms
-async def test_a_broker_stopped_and_started_under_load_loses_nothing(
-    own_broker: OwnBroker,
-) -> None:
-    """50 callers publish without a pause while the broker goes and comes back."""
-    confirmed: set[str] = set()
-    stop = asyncio.Event()
-
-    async with Producer(own_broker.uri) as producer:
-
-        async def caller() -> None:
-            while not stop.is_set():
-                event = await producer.publish("load", timeout=120)
-                confirmed.add(event.id)
-
-        async with asyncio.TaskGroup() as callers:
-            for _ in range(50):
-                callers.create_task(caller())
-            await until(lambda: len(confirmed) > 200, what="200 before the stop")
-            await own_broker.stop()
-            before = len(confirmed)
-            await own_broker.start()
-            await until(lambda: len(confirmed) > before + 200, within=30, what="200 more")
-            stop.set()
-
-    assert confirmed == await ids_in(own_broker.uri, UNROUTED, len(confirmed))
-
-
-@pytest.mark.serial
-@pytest.mark.harms
-async def test_an_answer_that_never_comes_is_unknown_and_the_event_is_withdrawn(
-    own_broker: OwnBroker,
-) -> None:
-    async with Producer(own_broker.uri) as producer:
-        await producer.publish("before")
-        await own_broker.pause()
-        with pytest.raises(ConfirmUnknown, match="no answer yet, it may be stored"):
-            await producer.publish("during", timeout=1)
-        await own_broker.unpause()
-        await producer.publish("after")
