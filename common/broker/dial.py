@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import aio_pika
@@ -105,6 +106,8 @@ async def dial(uri: str, *, name: str) -> tuple[aio_pika.Connection, WatchedTran
             await connection.connect()
     except BaseException as error:  # noqa: BLE001 - each kind is explained, and raised
         transport.abort()
+        with suppress(AMQPError, OSError):
+            await connection.close()  # unclosed, it would close itself when it is collected
         raise _explained(error, where) from None
     return connection, transport
 
