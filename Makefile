@@ -3,6 +3,7 @@ PYTHON  ?= python3
 # Tests wait for brokers most of the time: more workers than cores.
 WORKERS ?= 4
 REPORTS := build/reports
+VERSION := $(shell sed -n 's/^VERSION = "\(.*\)"/\1/p' common/version.py)
 
 VENV   := .venv
 PIP    := $(VENV)/bin/python -m pip --disable-pip-version-check --quiet --quiet
@@ -11,20 +12,26 @@ CODE   := common producer consumer ops tidings tests examples benchmarks .ci
 LOCK   := $(VENV)/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --quiet \
           --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 
-.PHONY: help run test unit cover check fmt docs bench lock build clean
+.PHONY: help run env test unit cover check manifests images containers fmt docs bench lock build clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
 run: $(VENV)/.run-stamp  ## broker, producer and two consumers to look at (RUN_SECONDS=20: stops by itself)
 	@$(VENV)/bin/python -m ops.demo
+
+# These have targets of their own: they need tools or a Docker engine.
+APART := --ignore=tests/manifests --ignore=tests/images
+
+env:  ## .env files with a random password, for compose and k8s/overlays/dev
+	@$(PYTHON) -m ops.env_file
 
 # The tests themselves ignore AMQP_URI and TIDINGS_* (tests/conftest.py). 5 is pytest's "no tests":
 # with TEST_AMQP_URI all serial ones are deselected.
 test: $(VENV)/.dev-stamp  ## all tests, on the broker versions that are there
 	@failed=0; \
-	$(PYTEST) -n $(WORKERS) -m "not serial" --junitxml=$(REPORTS)/parallel.xml || failed=1; \
-	$(PYTEST) -m serial --junitxml=$(REPORTS)/serial.xml || test $$? -eq 5 || failed=1; \
+	$(PYTEST) -n $(WORKERS) -m "not serial" $(APART) --junitxml=$(REPORTS)/parallel.xml || failed=1; \
+	$(PYTEST) -m serial $(APART) --junitxml=$(REPORTS)/serial.xml || test $$? -eq 5 || failed=1; \
 	exit $$failed
 
 unit: $(VENV)/.dev-stamp  ## the tests that need no broker
@@ -41,6 +48,17 @@ check: $(VENV)/.dev-stamp  ## format, lint, types, import contracts, file sizes,
 	@$(VENV)/bin/python .ci/sizes.py
 	@$(VENV)/bin/python -m ops.reference --check
 
+manifests: $(VENV)/.manifests-stamp  ## render and check k8s/, Dockerfiles and compose.yaml; print the score
+	@$(PYTEST) tests/manifests --no-header --junitxml=$(REPORTS)/manifests.xml
+
+images:  ## build tidings-producer and tidings-consumer, tagged latest and with the version
+	@for role in producer consumer; do \
+	  docker build --file Dockerfile.$$role --tag tidings-$$role --tag tidings-$$role:$(VERSION) \
+	    --build-arg VERSION=$(VERSION) --build-arg REVISION="$$(git rev-parse HEAD)" . || exit 1; done
+
+containers: $(VENV)/.dev-stamp  ## try the images and compose.yaml (needs a Docker engine)
+	@$(PYTEST) tests/images --no-header --junitxml=$(REPORTS)/images.xml
+
 fmt: $(VENV)/.dev-stamp  ## format, and repair what ruff can
 	@$(VENV)/bin/ruff format .
 	@$(VENV)/bin/ruff check --fix .
@@ -54,6 +72,7 @@ bench: $(VENV)/.dev-stamp  ## measure start-up, memory and throughput
 lock: $(VENV)/.dev-stamp  ## pin all dependencies in locks/ (LOCK_ARGS=--upgrade: the newest)
 	$(LOCK) $(LOCK_ARGS) pyproject.toml --extra fast --output-file locks/run.txt
 	$(LOCK) $(LOCK_ARGS) pyproject.toml --extra fast --group dev --constraints locks/run.txt --output-file locks/dev.txt
+	$(LOCK) $(LOCK_ARGS) --group manifests --output-file locks/manifests.txt
 	$(LOCK) $(LOCK_ARGS) --group build --constraints locks/dev.txt --output-file locks/build.txt
 
 build: $(VENV)/.dev-stamp  ## a wheel in dist/
@@ -79,6 +98,12 @@ $(VENV)/.run-stamp: $(VENV)/.made pyproject.toml locks/run.txt locks/build.txt
 	@echo "installing what the services need"
 	@$(PIP) install --require-hashes -r locks/run.txt -r locks/build.txt
 	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.manifests-stamp: $(VENV)/.dev-stamp locks/manifests.txt
+	@echo "installing the tools that check manifests"
+	@$(VENV)/bin/python -m venv --clear $(VENV)/tools
+	@$(VENV)/tools/bin/python -m pip --disable-pip-version-check --quiet --quiet install --require-hashes -r locks/manifests.txt
 	@touch $@
 
 $(VENV)/.dev-stamp: $(VENV)/.made pyproject.toml locks/dev.txt
