@@ -25,20 +25,28 @@ def run_service(start: Callable[[Stop], Awaitable[None]], *, drain_timeout: floa
 
     `start` returns soon after `stop` is set, or raises a TidingsError that ends the service.
     """
-    try:
+
+    def run() -> int:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(_until_stopped(start, drain_timeout))
+        return EXIT_OK
+
+    return exit_code_of(run)
+
+
+def exit_code_of(run: Callable[[], int]) -> int:
+    """Call `run`; a TidingsError, alone or in a group, becomes its line and its exit code."""
+    try:
+        return run()
     except TidingsError as error:
-        say_error(error)
-        return error.exit_code
+        first = error
     except BaseExceptionGroup as group:
         errors, rest = group.split(TidingsError)
         if errors is None or rest is not None:
             raise
         first = first_of(errors)
-        say_error(first)
-        return first.exit_code
-    return EXIT_OK
+    say_error(first)
+    return first.exit_code
 
 
 def say_error(error: TidingsError) -> None:

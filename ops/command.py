@@ -6,9 +6,8 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable
 
-from common.errors import TidingsError, first_of
 from common.logs import configure
-from common.service import say_error
+from common.service import exit_code_of
 
 EXIT_INTERRUPTED = 130
 """128 + SIGINT, as shells write it."""
@@ -23,19 +22,12 @@ def run(work: Callable[[Stop], Awaitable[int]]) -> int:
     second one ends the process at once; what was in hand comes back when the connection is gone.
     """
     configure(level="warning", format_="console", service="tidings", stream=sys.stderr)
-    try:
+
+    def in_loop() -> int:
         with asyncio.Runner() as runner:
             return runner.run(_with_signals(work))
-    except TidingsError as error:
-        say_error(error)
-        return error.exit_code
-    except BaseExceptionGroup as group:
-        errors, rest = group.split(TidingsError)
-        if errors is None or rest is not None:
-            raise
-        first = first_of(errors)
-        say_error(first)
-        return first.exit_code
+
+    return exit_code_of(in_loop)
 
 
 async def _with_signals(work: Callable[[Stop], Awaitable[int]]) -> int:

@@ -15,33 +15,6 @@ from support.services import broker_connection, consuming, emit
 from support.waiting import until
 from tidings import Context, handler
 
-RECORDING = """
-import asyncio, pathlib
-from tidings import handler, Event, Context
-
-LOG = pathlib.Path("runs.txt")
-
-@handler("order.created")
-async def charge(event: Event, ctx: Context) -> None:
-    with LOG.open("a") as file:
-        file.write(f"{event.id} {ctx.attempt}\\n")
-    if pathlib.Path("hang").exists():
-        await asyncio.sleep(60)
-"""
-
-
-def runs(folder: Path) -> list[list[str]]:
-    """What handlers wrote when they started: event id and attempt."""
-    log = folder / "runs.txt"
-    return [line.split() for line in log.read_text().splitlines()] if log.exists() else []
-
-
-@pytest.fixture
-def shop(tmp_path: Path) -> Path:
-    """A user's folder with one module."""
-    (tmp_path / "shop.py").write_text(RECORDING)
-    return tmp_path
-
 
 async def test_a_wrong_password_ends_the_service_with_78_and_one_line(
     broker: Broker, names: Names, shop: Path

@@ -6,43 +6,15 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 from common.event import Event
 from common.topology import dead_name
 from support.broker import Broker
 from support.names import Names
 from support.processes import service
 from support.services import consuming, emit
+from support.shop import runs
 from support.waiting import until
 from tidings import handler
-
-RECORDING = """
-import asyncio, pathlib
-from tidings import handler, Event, Context
-
-LOG = pathlib.Path("runs.txt")
-
-@handler("order.created")
-async def charge(event: Event, ctx: Context) -> None:
-    with LOG.open("a") as file:
-        file.write(f"{event.id} {ctx.attempt}\\n")
-    if pathlib.Path("hang").exists():
-        await asyncio.sleep(60)
-"""
-
-
-def runs(folder: Path) -> list[list[str]]:
-    """What handlers wrote when they started: event id and attempt."""
-    log = folder / "runs.txt"
-    return [line.split() for line in log.read_text().splitlines()] if log.exists() else []
-
-
-@pytest.fixture
-def shop(tmp_path: Path) -> Path:
-    """A user's folder with one module."""
-    (tmp_path / "shop.py").write_text(RECORDING)
-    return tmp_path
 
 
 async def test_an_event_in_the_hands_of_a_killed_consumer_is_handled_by_another(

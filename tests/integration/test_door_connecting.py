@@ -1,32 +1,16 @@
 """The door's contract, connecting: whatever carries the data behind it must pass these."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 
 from common.broker import Connection, connect
 from common.errors import AccessRefused, BrokerUnavailable, TopologyMismatch
 from common.message import Confirmed, Message, Publishing
-from common.topology import EVENTS, UNROUTED, Binding, Exchange, Queue, Topology, events_topology
+from common.topology import EVENTS, UNROUTED, events_topology
 from support.broker import Broker, OwnBroker
+from support.door import fill, queue_topology
 from support.waiting import until
-
-
-def queue_topology(name: str, *arguments: tuple[str, str | int]) -> Topology:
-    """A queue behind an exchange of the same name, without an alternate exchange."""
-    return Topology(
-        exchanges=(Exchange(name, "topic"),),
-        queues=(Queue(name, (("x-queue-type", "quorum"), *arguments)),),
-        bindings=(Binding(name, name, "kept.#"),),
-    )
-
-
-@pytest.fixture
-async def connection(broker: Broker) -> AsyncIterator[Connection]:
-    async with connect(broker.uri, name="door") as opened:
-        await opened.ensure(queue_topology("q"), "declare")
-        yield opened
 
 
 @pytest.mark.serial
@@ -39,11 +23,6 @@ async def test_a_silent_peer_is_given_up(own_broker: OwnBroker) -> None:
         await own_broker.unpause()
 
     assert "no sign of life" in connection.reason
-
-
-async def fill(connection: Connection, count: int) -> None:
-    for number in range(count):
-        await connection.publish(Publishing("q", "kept.a", Message(b"%d" % number)))
 
 
 async def test_a_wrong_password_is_said_without_the_password(broker: Broker) -> None:

@@ -1,46 +1,16 @@
 """The door's contract, consuming: whatever carries the data behind it must pass these."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 
-from common.broker import Connection, Subscription, connect
+from common.broker import Connection, connect
 from common.errors import AccessRefused, TopologyMismatch
 from common.message import Delivery, Message, Publishing
 from common.topology import Binding, Exchange, Queue, Topology
 from support.broker import Broker
+from support.door import fill, take
 from support.waiting import until
-
-
-def queue_topology(name: str, *arguments: tuple[str, str | int]) -> Topology:
-    """A queue behind an exchange of the same name, without an alternate exchange."""
-    return Topology(
-        exchanges=(Exchange(name, "topic"),),
-        queues=(Queue(name, (("x-queue-type", "quorum"), *arguments)),),
-        bindings=(Binding(name, name, "kept.#"),),
-    )
-
-
-@pytest.fixture
-async def connection(broker: Broker) -> AsyncIterator[Connection]:
-    async with connect(broker.uri, name="door") as opened:
-        await opened.ensure(queue_topology("q"), "declare")
-        yield opened
-
-
-async def take(
-    connection: Connection, count: int, *, prefetch: int = 100
-) -> tuple[list[Delivery], Subscription]:
-    taken: list[Delivery] = []
-    subscription = await connection.subscribe("q", prefetch=prefetch, on_delivery=taken.append)
-    await until(lambda: len(taken) >= count, what=f"{count} deliveries")
-    return taken, subscription
-
-
-async def fill(connection: Connection, count: int) -> None:
-    for number in range(count):
-        await connection.publish(Publishing("q", "kept.a", Message(b"%d" % number)))
 
 
 async def test_deliveries_come_in_the_order_of_the_queue(connection: Connection) -> None:

@@ -1,42 +1,16 @@
 """The door's contract, publishing: whatever carries the data behind it must pass these."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 
-from common.broker import Connection, Subscription, connect
+from common.broker import Connection, connect
 from common.errors import AccessRefused
-from common.message import Confirmed, Delivery, Message, Nacked, Publishing, Returned, Unknown
-from common.topology import Binding, Exchange, Queue, Topology
+from common.message import Confirmed, Message, Nacked, Publishing, Returned, Unknown
 from support.broker import Broker, OwnBroker
+from support.door import queue_topology, take
 from support.proxy import proxied
 from support.waiting import until
-
-
-def queue_topology(name: str, *arguments: tuple[str, str | int]) -> Topology:
-    """A queue behind an exchange of the same name, without an alternate exchange."""
-    return Topology(
-        exchanges=(Exchange(name, "topic"),),
-        queues=(Queue(name, (("x-queue-type", "quorum"), *arguments)),),
-        bindings=(Binding(name, name, "kept.#"),),
-    )
-
-
-@pytest.fixture
-async def connection(broker: Broker) -> AsyncIterator[Connection]:
-    async with connect(broker.uri, name="door") as opened:
-        await opened.ensure(queue_topology("q"), "declare")
-        yield opened
-
-
-async def take(
-    connection: Connection, count: int, *, prefetch: int = 100
-) -> tuple[list[Delivery], Subscription]:
-    taken: list[Delivery] = []
-    subscription = await connection.subscribe("q", prefetch=prefetch, on_delivery=taken.append)
-    await until(lambda: len(taken) >= count, what=f"{count} deliveries")
-    return taken, subscription
 
 
 async def test_a_routed_message_is_confirmed_and_stored(
