@@ -127,14 +127,14 @@ def _add_dead(commands: Any) -> None:
         "list",
         "list dead letters, and count them by kind",
         "tidings dead list --reason invalid_payload",
-        "ops.dead:list_",
+        "ops.letters.dead:list_",
     )
     show = _add(
         actions,
         "show",
         "print whole records: error, traceback, headers, body",
         "tidings dead show 0198c7a2-6f0e-7c3b-9d1e-0242ac120002",
-        "ops.dead:show",
+        "ops.letters.dead:show",
         careful="say which one: ID, --type or --reason",
     )
     replay = _add(
@@ -142,7 +142,7 @@ def _add_dead(commands: Any) -> None:
         "replay",
         "send dead letters to the group's queue again",
         "tidings dead replay --type 'order.*' --dry-run",
-        "ops.dead:replay",
+        "ops.letters.dead:replay",
         careful=_SAY_WHICH,
     )
     drop = _add(
@@ -150,7 +150,7 @@ def _add_dead(commands: Any) -> None:
         "drop",
         "delete dead letters for ever",
         "tidings dead drop --reason expired",
-        "ops.dead:drop",
+        "ops.letters.dead:drop",
         careful=_SAY_WHICH,
     )
     for parser in (list_, show, replay, drop):
@@ -171,14 +171,14 @@ def _add_unrouted(commands: Any) -> None:
         "list",
         "list unrouted events, and count them by type",
         "tidings unrouted list --json",
-        "ops.unrouted:list_",
+        "ops.letters.unrouted:list_",
     )
     replay = _add(
         actions,
         "replay",
         "send unrouted events again, on the way they came",
         "tidings unrouted replay --type order.created",
-        "ops.unrouted:replay",
+        "ops.letters.unrouted:replay",
         careful="say which ones: --id or --type; or --all",
     )
     for parser in (list_, replay):

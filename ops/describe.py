@@ -16,7 +16,7 @@ from common.topology import Binding, Queue, Topology
 from consumer.plan import registry_for, topology_for
 from consumer.registry import Registry
 from consumer.settings import ConsumerSettings
-from ops.listing import cell, console, table
+from ops.letters.listing import cell, console, table
 
 UNUSED_URI = "amqp://localhost/"
 """Where there is no broker there may be no AMQP_URI either."""

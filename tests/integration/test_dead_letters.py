@@ -10,10 +10,10 @@ from aio_pika.abc import AbstractIncomingMessage
 from common.history import History
 from common.message import Message
 from common.topology import dead_name
-from ops import look
-from ops.desk import Desk
-from ops.letters import Wanted
-from ops.shelf import dead_shelf
+from ops.letters import look
+from ops.letters.desk import Desk
+from ops.letters.letter import Wanted
+from ops.letters.shelf import dead_shelf
 from support.broker import Broker
 from support.command import tidings
 from support.names import Names

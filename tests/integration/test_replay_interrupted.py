@@ -4,7 +4,7 @@ import signal
 from collections import Counter
 
 from common.topology import dead_name
-from ops.replay import WINDOW
+from ops.letters.replay import WINDOW
 from support.broker import Broker
 from support.command import running, tidings
 from support.names import Names

@@ -5,7 +5,7 @@ import pytest
 from common.deadletter import DeadLetter
 from common.event import CONTENT_TYPE
 from common.message import Message
-from ops.letters import Kinds, Letter, Wanted, dead_letter, unrouted_letter
+from ops.letters.letter import Kinds, Letter, Wanted, dead_letter, unrouted_letter
 from support.shelves import delivered, letter
 
 

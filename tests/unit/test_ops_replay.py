@@ -4,10 +4,10 @@ import pytest
 
 from common.history import History
 from common.message import Message
-from ops.letters import Letter, Wanted
-from ops.pace import CATCH_UP, Pace
-from ops.replay import Left, Order, reason_to_leave
-from ops.shelf import dead_shelf, unrouted_shelf
+from ops.letters.letter import Letter, Wanted
+from ops.letters.pace import CATCH_UP, Pace
+from ops.letters.replay import Left, Order, reason_to_leave
+from ops.letters.shelf import dead_shelf, unrouted_shelf
 from support.shelves import delivered, letter
 
 EVERYTHING = Order(Wanted())

@@ -5,10 +5,10 @@ import json
 import pytest
 
 from common.message import Message
-from ops.letters import dead_letter
-from ops.listing import cell, json_line
-from ops.record import record_as_dict, record_as_text
-from ops.text import MAX_BODY, harmless, harmless_lines, moment, readable_body
+from ops.letters.letter import dead_letter
+from ops.letters.listing import cell, json_line
+from ops.letters.record import record_as_dict, record_as_text
+from ops.letters.text import MAX_BODY, harmless, harmless_lines, moment, readable_body
 from support.shelves import delivered, letter
 
 RED, CLEAR, BELL, C1, RIGHT_TO_LEFT = "\x1b[31m", "\x1b[2J", "\x07", "\x9b31m", "\u202e"

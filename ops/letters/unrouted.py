@@ -2,11 +2,11 @@
 
 from argparse import Namespace
 
-from ops import look, take
 from ops.command import run
-from ops.desk import Desk
-from ops.letters import Wanted
-from ops.replay import Order
+from ops.letters import look, take
+from ops.letters.desk import Desk
+from ops.letters.letter import Wanted
+from ops.letters.replay import Order
 
 
 def list_(options: Namespace) -> int:

@@ -4,11 +4,11 @@ import json
 
 from common.errors import EXIT_FAILED, EXIT_OK
 from ops.command import Stop
-from ops.desk import LOOKING_WINDOW, Desk, matching
-from ops.letters import Kinds, Letter, Wanted
-from ops.listing import json_line, print_kinds, print_table
-from ops.record import record_as_dict, record_as_text
-from ops.replay import WINDOW
+from ops.letters.desk import LOOKING_WINDOW, Desk, matching
+from ops.letters.letter import Kinds, Letter, Wanted
+from ops.letters.listing import json_line, print_kinds, print_table
+from ops.letters.record import record_as_dict, record_as_text
+from ops.letters.replay import WINDOW
 
 ROWS = 20
 """Rows of a table without --limit: the summary below them must stay on the screen."""

@@ -8,10 +8,10 @@ from common.broker import connect
 from common.message import Delivery
 from common.settings import load
 from ops.command import Stop, say
-from ops.letters import Letter, Wanted
-from ops.scan import Scan, scan
+from ops.letters.letter import Letter, Wanted
+from ops.letters.scan import Scan, scan
+from ops.letters.shelf import Shelf, dead_shelf, unrouted_shelf
 from ops.settings import OpsSettings
-from ops.shelf import Shelf, dead_shelf, unrouted_shelf
 
 LOOKING_WINDOW = 1000
 """Messages on their way to us while we only look: their bodies are dropped at once."""

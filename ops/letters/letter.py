@@ -14,7 +14,7 @@ from common.envelope import to_event
 from common.event import Malformed
 from common.history import History
 from common.message import Delivery
-from ops.text import moment
+from ops.letters.text import moment
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from common.deadletter import DeadLetter
 from common.message import Delivery
-from ops.letters import Letter
-from ops.text import harmless, harmless_lines, moment, readable_body
+from ops.letters.letter import Letter
+from ops.letters.text import harmless, harmless_lines, moment, readable_body
 
 
 def record_as_dict(letter: Letter, delivery: Delivery) -> dict[str, object]:

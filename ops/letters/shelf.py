@@ -11,7 +11,7 @@ from common.envelope import republished
 from common.history import History
 from common.message import Delivery, Publishing
 from common.topology import UNROUTED, dead_name, return_name
-from ops.letters import Letter, dead_letter, unrouted_letter
+from ops.letters.letter import Letter, dead_letter, unrouted_letter
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,14 +4,14 @@ from common.broker import Connection, connect
 from common.errors import EXIT_FAILED, EXIT_OK, BrokerUnavailable, TidingsError
 from common.service import say_error
 from ops.command import Stop, say
-from ops.desk import LOOKING_WINDOW, Desk, matching
-from ops.letters import Kinds, Letter, Wanted
-from ops.listing import json_line, print_kinds
-from ops.progress import shown
-from ops.question import confirmed
-from ops.replay import WINDOW, Order, Replay, Tally, reason_to_leave
-from ops.scan import Place
-from ops.shelf import Shelf
+from ops.letters.desk import LOOKING_WINDOW, Desk, matching
+from ops.letters.letter import Kinds, Letter, Wanted
+from ops.letters.listing import json_line, print_kinds
+from ops.letters.progress import shown
+from ops.letters.question import confirmed
+from ops.letters.replay import WINDOW, Order, Replay, Tally, reason_to_leave
+from ops.letters.scan import Place
+from ops.letters.shelf import Shelf
 
 
 async def replay(desk: Desk, order: Order, *, dry_run: bool, as_json: bool, stop: Stop) -> int:

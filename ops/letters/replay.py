@@ -23,10 +23,10 @@ from common.errors import (
     Unroutable,
 )
 from common.message import Answer, Confirmed, Delivery, Nacked, Publishing, Returned
-from ops.letters import Letter, Wanted
-from ops.pace import Pace
-from ops.scan import Place, Scan
-from ops.shelf import Shelf
+from ops.letters.letter import Letter, Wanted
+from ops.letters.pace import Pace
+from ops.letters.scan import Place, Scan
+from ops.letters.shelf import Shelf
 
 WINDOW = 100
 """Messages sent and not yet acked at most; as many may be repeated after a kill -9."""

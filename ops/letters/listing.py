@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ops.letters import Kinds, Letter
-from ops.text import harmless, moment
+from ops.letters.letter import Kinds, Letter
+from ops.letters.text import harmless, moment
 
 WIDTH_ELSEWHERE = 160
 """Columns where no terminal says how wide it is, such as in a pipe."""

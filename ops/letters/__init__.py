@@ -1,0 +1,1 @@
+"""What was set aside: dead letters and unrouted events, seen, replayed and dropped."""
