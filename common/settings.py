@@ -107,7 +107,7 @@ class Settings(BaseSettings):
     amqp_uri: Annotated[SecretStr, AfterValidator(_checked_uri)] | None = Field(
         None,
         validation_alias="AMQP_URI",
-        description="the broker, `amqp://user:password@host:5672/vhost`",
+        description="the broker, `amqp://user:password@host:5672/vhost`, `@` written as `%40`",
     )
     amqp_host: str | None = Field(
         None, description="instead of AMQP_URI: the broker's host; then the next four are read too"

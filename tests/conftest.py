@@ -67,6 +67,15 @@ async def broker(pytestconfig: pytest.Config, broker_kind: Kind) -> AsyncIterato
 
 
 @pytest.fixture
+async def odd_broker(pytestconfig: pytest.Config, broker_kind: Kind) -> AsyncIterator[Broker]:
+    """A virtual host whose name has every character that a URI must encode."""
+    address = pytestconfig.stash[BROKERS].shared(broker_kind)
+    vhost = f"/shop 5% @:?#ü-{secrets.token_hex(3)}"
+    async with Broker(address, broker_kind.version, vhost) as ready:
+        yield ready
+
+
+@pytest.fixture
 async def own_broker(broker_kind: Kind) -> AsyncIterator[OwnBroker]:
     """A broker that the test may stop, kill and pause; for tests marked serial and harms."""
     handle = await asyncio.to_thread(broker_kind.start_own)

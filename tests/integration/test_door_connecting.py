@@ -1,9 +1,11 @@
 """The door's contract, connecting: whatever carries the data behind it must pass these."""
 
 import asyncio
+from urllib.parse import urlsplit
 
 import pytest
 
+from common.address import assembled
 from common.broker import Connection, connect
 from common.errors import AccessRefused, BrokerUnavailable, TopologyMismatch
 from common.message import Confirmed, Message, Publishing
@@ -102,3 +104,22 @@ async def test_the_depth_of_a_queue_is_what_is_ready(connection: Connection) -> 
 
 async def test_the_version_is_the_brokers(broker: Broker, connection: Connection) -> None:
     assert connection.version == broker.version
+
+
+async def test_odd_names_and_passwords_work_in_a_uri_and_in_parts(odd_broker: Broker) -> None:
+    password = "p@ss/w:rd %2F?#ü"
+    encoded = await odd_broker.create_user(password=password)
+    where = urlsplit(encoded)
+    parts = assembled(
+        host=where.hostname or "",
+        port=where.port,
+        user=where.username or "",
+        password=password,
+        vhost=odd_broker.vhost,
+        tls=False,
+    )
+
+    for uri in (encoded, parts):
+        async with connect(uri, name="door") as connection:
+            await connection.ensure(queue_topology("q"), "declare")
+    assert await odd_broker.queues() == {"q"}

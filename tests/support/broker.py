@@ -109,15 +109,21 @@ class Broker:
                 await self._call("DELETE", f"/connections/{quote(name, safe='')}")
 
     async def create_user(
-        self, *, configure: str = _ALL, write: str = _ALL, read: str = _ALL
+        self,
+        *,
+        configure: str = _ALL,
+        write: str = _ALL,
+        read: str = _ALL,
+        password: str | None = None,
     ) -> str:
         """Make a user with these rights, and return the AMQP URI of the virtual host for it."""
-        name, password = f"user-{secrets.token_hex(4)}", secrets.token_hex(8)
+        name, password = f"user-{secrets.token_hex(4)}", password or secrets.token_hex(8)
         await self._call("PUT", f"/users/{name}", {"password": password, "tags": ""})
         self._users.append(name)
         await self._permit(name, configure=configure, write=write, read=read)
         parts = urlsplit(self.uri)
-        return parts._replace(netloc=f"{name}:{password}@{parts.hostname}:{parts.port}").geturl()
+        account = f"{name}:{quote(password, safe='')}"
+        return parts._replace(netloc=f"{account}@{parts.hostname}:{parts.port}").geturl()
 
     async def set_policy(self, name: str, pattern: str, **definition: object) -> None:
         """Set a policy on the queues that match; its keys have _ for -, as in max_length=3."""
