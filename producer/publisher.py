@@ -22,6 +22,8 @@ from producer.seldom import Seldom
 
 WINDOW = 256
 """Entries under way. One confirm per round trip and entry: 256 keep a broker 25 ms away busy."""
+PUBLISH_SECONDS = 10.0
+"""Without an answer for this long the same event is sent again."""
 FIRST_DELAY = 0.1
 LONGEST_DELAY = 5.0
 """Seconds between an answer that was a No and the next try."""
@@ -89,6 +91,7 @@ class Publisher:
     async def _try(self, entry: Entry, connection: Connection) -> None:
         """Send once. Ends with the entry settled and its place in the window free, or in line."""
         if not entry.settled.done():
+            began = asyncio.get_running_loop().time()
             answer = await self._publish(entry, connection)
             if isinstance(answer, Confirmed):
                 self._outbox.confirm(entry)
@@ -97,7 +100,10 @@ class Publisher:
                     "event_published", event_id=message.message_id, event_type=message.type
                 )
             elif answer is not None:
-                await self._before_next_try(entry, answer, connection)
+                entry.last = answer
+                if not connection.closed.is_set():  # else the supervisor has its own back-off
+                    silent = asyncio.get_running_loop().time() - began >= PUBLISH_SECONDS
+                    await self._back_off(entry, answer, connection, silent=silent)
         if entry.settled.done():
             self._free.release()
         else:
@@ -109,7 +115,7 @@ class Publisher:
         began = loop.time()
         entry.in_flight = True
         try:
-            answer = await connection.publish(entry.publishing)
+            answer = await connection.publish(entry.publishing, timeout=PUBLISH_SECONDS)
         except InvalidEvent as error:
             kind = entry.publishing.message.type
             self._log.error("event_refused", event_type=kind, problem=str(error))
@@ -123,17 +129,16 @@ class Publisher:
         self._metrics.published.labels(label, _outcome(answer)).inc()
         return answer
 
-    async def _before_next_try(self, entry: Entry, answer: Answer, connection: Connection) -> None:
-        """Note what the answer was and wait until it makes sense to send again."""
-        entry.last = answer
-        if connection.closed.is_set():
-            return  # nobody said No; the supervisor has its own back-off
+    async def _back_off(
+        self, entry: Entry, answer: Answer, connection: Connection, *, silent: bool
+    ) -> None:
+        """Wait until it makes sense to send again; `silent`: there was no answer at all."""
         entry.failures += 1
         outcome = _outcome(answer)
         if times := self._notices.due(outcome):
             self._log.warning("not_confirmed", outcome=outcome, times=times, why=explained(answer))
-        if not isinstance(answer, Nacked):
-            await self._repairer.repair(connection)
+        if not isinstance(answer, Nacked) and not silent:
+            await self._repairer.repair(connection)  # an exchange or a queue was deleted
         delay = retry_delay(entry.failures, random.random())  # noqa: S311 - jitter, not a secret
         if entry.deadline is not None:
             left = entry.deadline - asyncio.get_running_loop().time()

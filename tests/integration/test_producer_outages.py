@@ -107,7 +107,7 @@ async def test_a_broker_that_dies_under_load_loses_no_tick(own_broker: OwnBroker
         await own_broker.start()
         await until(lambda: main.health.ready, within=30, what="ready again")
         # A queue that has no leader yet answers nothing, which is noticed after 10 s.
-        await until(lambda: value(main, "tidings_outbox_depth") <= 1, within=30, what="all sent")
+        await until(lambda: value(main, "tidings_outbox_depth") <= 1, within=60, what="all sent")
 
     confirmed = int(value(main, CONFIRMED))
     assert len(await ids_in(own_broker.uri, "ticks", confirmed)) == confirmed

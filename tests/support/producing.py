@@ -87,6 +87,6 @@ async def ids_in(uri: str, queue: str, count: int) -> set[str]:
 
     async with broker_connection(uri) as connection:
         subscription = await connection.subscribe(queue, prefetch=100, on_delivery=take)
-        await until(lambda: len(ids) >= count, within=15, what=f"{count} ids from {queue}")
+        await until(lambda: len(ids) >= count, within=30, what=f"{count} ids from {queue}")
         await subscription.close()
     return ids
