@@ -18,6 +18,10 @@ def uri_problem(uri: str) -> str | None:
         return f"must look like {FORM}; special characters in user and password are %-encoded"
     if parts.scheme not in ("amqp", "amqps") or not host:
         return f"must look like {FORM}; special characters in user and password are %-encoded"
+    if "@" in parts.path + parts.query + parts.fragment:
+        return (
+            "has an @ after the host: write special characters of the password %-encoded (/ is %2F)"
+        )
     if "," in host:
         return "must name one host; for a cluster, name its Service or load balancer"
     if "no_verify_ssl" in parse_qs(parts.query, keep_blank_values=True):

@@ -10,7 +10,7 @@ _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 def seconds(value: str | float) -> float:
     """Return the duration in seconds. Raises ValueError, with the forms that work, for others."""
     if isinstance(value, int | float) and not isinstance(value, bool):
-        if value >= 0:
+        if 0 <= value < float("inf"):
             return float(value)
     else:
         text = str(value).strip().lower()

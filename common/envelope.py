@@ -12,6 +12,7 @@ from typing import Any
 from common.errors import InvalidEvent
 from common.event import (
     CONTENT_TYPE,
+    MAX_TYPE_BYTES,
     SPEC_VERSION,
     Event,
     Malformed,
@@ -26,8 +27,10 @@ MAX_EVENT_BYTES = 1024 * 1024
 """Default limit of a body: below what brokers refuse (16 MiB on 4.x), so that we say it first."""
 
 _PREFIXES = ("cloudevents:", "cloudevents_", "ce-")
-_NOT_OURS = ("x-", "cc", "bcc")
-"""Headers by which a sender would steer the broker or forge its counts: never published again."""
+_STALE = ("x-death", "x-first-death-", "x-last-death-", "x-delivery-", "x-acquired-", "x-opt-")
+_STEERING = ("cc", "bcc")
+"""What the broker wrote about the original, what a sender would forge of it, and what would send
+the copy into other queues too: never published again."""
 
 
 def to_message(
@@ -50,7 +53,7 @@ def to_message(
     return Message(
         body=body,
         content_type=CONTENT_TYPE,
-        message_id=event.id if len(event.id.encode()) <= 255 else None,  # noqa: PLR2004 - AMQP short string
+        message_id=_short_enough(event.id),
         type=event.type,
         app_id=app_id,
         timestamp=None if event.time is None else int(event.time.timestamp()),
@@ -88,13 +91,18 @@ def republished(message: Message, ours: Mapping[str, str | int], *, message_id: 
     kept = {
         name: value
         for name, value in message.headers.items()
-        if not name.lower().startswith(("x-", "tidings-")) and name.lower() not in _NOT_OURS
+        if not name.lower().startswith((*_STALE, "tidings-")) and name.lower() not in _STEERING
     }
     return replace(
         message,
-        message_id=message.message_id or message_id,
+        message_id=message.message_id or _short_enough(message_id),
         headers={**_fitting(kept), **ours},
     )
+
+
+def _short_enough(identity: str) -> str | None:
+    """Return an id that fits the property, an AMQP short string; a longer one is in the body."""
+    return identity if len(identity.encode()) <= MAX_TYPE_BYTES else None
 
 
 def _parse(body: bytes) -> Any:

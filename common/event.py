@@ -143,17 +143,8 @@ def from_json_object(members: Any) -> Event | Malformed:
 
 def from_attributes(attributes: Mapping[str, Any], data: Any) -> Event | Malformed:
     """Make an event of context attributes as they arrived; strict about what the spec requires."""
-    version = attributes.get("specversion")
-    if version != SPEC_VERSION:
-        return Malformed(f"specversion is {version!r:.40}, expected '{SPEC_VERSION}'")
-    for name in ("id", "source", "type"):
-        value = attributes.get(name)
-        if not isinstance(value, str) or not value:
-            return Malformed(f"attribute {name} is missing or not a non-empty string")
-    for name in ("subject", "datacontenttype", "dataschema"):
-        value = attributes.get(name)
-        if value is not None and not isinstance(value, str):
-            return Malformed(f"attribute {name} is not a string")
+    if problem := _attributes_problem(attributes):
+        return Malformed(problem)
     time = attributes.get("time")
     if time is not None:
         time = parse_time(time)
@@ -166,7 +157,7 @@ def from_attributes(attributes: Mapping[str, Any], data: Any) -> Event | Malform
         if not isinstance(value, str | int | bool):
             return Malformed(f"extension {name!r:.40} is not a string, integer or boolean")
         extensions[name] = value
-    event = Event(
+    return Event(
         type=attributes["type"],
         data=data,
         id=attributes["id"],
@@ -177,10 +168,6 @@ def from_attributes(attributes: Mapping[str, Any], data: Any) -> Event | Malform
         dataschema=attributes.get("dataschema"),
         extensions=extensions,
     )
-    for name in ("id", "source", "type"):
-        if _CONTROL.search(getattr(event, name)):
-            return Malformed(f"attribute {name} holds control characters")
-    return event
 
 
 def parse_time(text: object) -> datetime | None:
@@ -197,6 +184,26 @@ def parse_time(text: object) -> datetime | None:
 def format_time(time: datetime) -> str:
     """Write an RFC 3339 timestamp in UTC."""
     return time.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def _attributes_problem(attributes: Mapping[str, Any]) -> str | None:
+    """Say what is wrong with the attributes that the specification defines, if anything is."""
+    version = attributes.get("specversion")
+    if version != SPEC_VERSION:
+        return f"specversion is {version!r:.40}, expected '{SPEC_VERSION}'"
+    for name in ("id", "source", "type"):
+        value = attributes.get(name)
+        if not isinstance(value, str) or not value:
+            return f"attribute {name} is missing or not a non-empty string"
+        if _CONTROL.search(value):
+            return f"attribute {name} holds control characters"
+    if len(attributes["type"].encode()) > MAX_TYPE_BYTES:
+        return f"attribute type is longer than {MAX_TYPE_BYTES} bytes"
+    for name in ("subject", "datacontenttype", "dataschema"):
+        value = attributes.get(name)
+        if value is not None and not isinstance(value, str):
+            return f"attribute {name} is not a string"
+    return None
 
 
 def _problem(event: Event) -> str | None:

@@ -19,14 +19,28 @@ MAX_TEXT = 2048
 """Longest value of a log line, in characters: what a sender wrote must not flood the log."""
 
 
+_TRACEBACKS = structlog.processors.ExceptionRenderer(
+    structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+)
+"""Without local variables: they hold bodies and passwords."""
+
+
 def configure(*, level: str, format_: str, service: str, stream: TextIO | None = None) -> None:
     """Set up logging for the process. `format_` is auto (a terminal: console; else json)."""
     out = stream or sys.stdout
     console = format_ == "console" or (format_ == "auto" and out.isatty())
     renderers: list[Any] = (
-        [_one_line, structlog.dev.ConsoleRenderer(colors=out.isatty(), pad_event_to=24)]
+        [
+            _one_line,
+            structlog.dev.ConsoleRenderer(
+                colors=out.isatty(),
+                pad_event_to=24,
+                # Not the pretty ones: they show local variables, so bodies and passwords.
+                exception_formatter=structlog.dev.plain_traceback,
+            ),
+        ]
         if console
-        else [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer(_dumps)]
+        else [_TRACEBACKS, _clipped, structlog.processors.JSONRenderer(_dumps)]
     )
     structlog.configure(
         processors=[
@@ -93,6 +107,14 @@ def _one_line(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
         if isinstance(value, str) and key not in ("exception", "traceback"):
             clean = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in value[:MAX_TEXT])
             event[key] = clean
+    return event
+
+
+def _clipped(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """Keep what a sender wrote from flooding the log."""
+    for key, value in event.items():
+        if isinstance(value, str) and len(value) > MAX_TEXT:
+            event[key] = value[:MAX_TEXT] + "…"
     return event
 
 

@@ -79,13 +79,16 @@ class Probes:
         self._server.close()
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(TimeoutError, ConnectionError, asyncio.IncompleteReadError, ValueError):
-            async with asyncio.timeout(REQUEST_SECONDS):
-                head = await reader.readuntil(b"\r\n\r\n")
-                if len(head) <= MAX_REQUEST_BYTES:
-                    writer.write(self._response(head.decode("latin-1")))
-                    await writer.drain()
-        writer.close()
+        refused = (asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionError)
+        try:
+            with suppress(TimeoutError, ValueError, *refused):
+                async with asyncio.timeout(REQUEST_SECONDS):
+                    head = await reader.readuntil(b"\r\n\r\n")
+                    if len(head) <= MAX_REQUEST_BYTES:
+                        writer.write(self._response(head.decode("latin-1")))
+                        await writer.drain()
+        finally:
+            writer.close()
 
     def _response(self, head: str) -> bytes:
         line, *fields = head.split("\r\n")

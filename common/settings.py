@@ -157,7 +157,7 @@ class Settings(BaseSettings):
                 user=self.amqp_user,
                 password=self.amqp_password.get_secret_value(),
                 vhost=self.amqp_vhost,
-                tls=self.tls_ca is not None,
+                tls=bool(self.tls_ca or self.tls_cert),
             )
         return with_certificates(uri, ca=self.tls_ca, cert=self.tls_cert, key=self.tls_key)
 

@@ -9,11 +9,20 @@ import asyncio
 from collections import OrderedDict
 from dataclasses import dataclass
 from enum import Enum, auto
+from hashlib import sha256
 
 Key = tuple[str, str]
+LONGEST_KEY = 512
 
 REMEMBERED = 50_000
 """Events remembered: 16 MB at most, and minutes of full load."""
+
+
+def key_of(source: str, identity: str) -> Key:
+    """Name an event; long names, which a sender may choose without end, by their digest."""
+    if len(source) + len(identity) <= LONGEST_KEY:
+        return source, identity
+    return "sha256", sha256(f"{source}\0{identity}".encode(errors="replace")).hexdigest()
 
 
 class Claim(Enum):
@@ -43,6 +52,10 @@ class MemoryInbox:
     def __init__(self, size: int = REMEMBERED) -> None:
         self._size = size
         self._records: OrderedDict[Key, _Record] = OrderedDict()
+
+    def __len__(self) -> int:
+        """Events remembered now."""
+        return len(self._records)
 
     async def claim(self, key: Key, hop: int, body: bytes) -> Claim:
         """Take the event in hand, unless it was seen before.
@@ -83,8 +96,9 @@ class MemoryInbox:
         if record.running is not None:
             record.running.set_result(None)
             record.running = None
-        while len(self._records) > self._size:
-            oldest = next(iter(self._records))
-            if self._records[oldest].running is not None:
-                break  # in hand: at most as many as the concurrency
-            del self._records[oldest]
+        for _ in range(len(self._records) - self._size):
+            oldest, found = next(iter(self._records.items()))
+            if found.running is None:
+                del self._records[oldest]
+            else:
+                self._records.move_to_end(oldest)  # in hand: as many as the concurrency at most

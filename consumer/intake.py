@@ -41,23 +41,30 @@ class Intake:
         self._running: set[asyncio.Task[None]] = set()
         self._subscription: Subscription | None = None
         self._draining = asyncio.Event()
+        self._failed = False
         self._log = get_logger()
         metrics.prefetch.set(prefetch)
 
     async def session(self, connection: Connection) -> None:
         """Consume on this connection until the subscription is over."""
         if self._draining.is_set():
+            await connection.closed.wait()  # nothing more is wanted of it
             return
         try:
-            self._subscription = await connection.subscribe(
+            subscription = await connection.subscribe(
                 self._queue, prefetch=self._prefetch, on_delivery=self._offer
             )
         except TopologyMismatch as error:
             # It was there a moment ago: the next connection's preparation makes it, or says so.
             raise BrokerUnavailable(str(error)) from None
-        self._health.set(READY, None)
-        self._log.info("subscribed", queue=self._queue, prefetch=self._prefetch)
-        reason = await asyncio.shield(self._subscription.ended)
+        self._subscription = subscription
+        if self._draining.is_set():  # the stop came meanwhile, and saw only the one before
+            await self._hand_back(subscription)
+            await subscription.close()
+        else:
+            self._health.set(READY, None)
+            self._log.info("subscribed", queue=self._queue, prefetch=self._prefetch)
+        reason = await asyncio.shield(subscription.ended)
         if self._draining.is_set():
             await connection.closed.wait()  # the drain closes it; a new one is not wanted
             return
@@ -74,11 +81,9 @@ class Intake:
         self._draining.set()
         self._health.set("drain", "stopping")
         subscription = self._subscription
-        if subscription is not None:
-            await subscription.cancel()
         waiting = len(self._waiting)
-        while self._waiting:
-            self._waiting.popleft().nack()
+        if subscription is not None:
+            await self._hand_back(subscription)
         self._log.info("draining", running=len(self._running), handed_back=waiting)
         if self._running:
             _, overdue = await asyncio.wait(self._running, timeout=within)
@@ -90,14 +95,19 @@ class Intake:
         if subscription is not None:
             await subscription.close()
 
+    async def _hand_back(self, subscription: Subscription) -> None:
+        """End the deliveries, then give back what waits: the other way round it comes at once."""
+        await subscription.cancel()
+        while self._waiting:
+            self._waiting.popleft().nack()
+
     def _offer(self, delivery: Delivery) -> None:
-        if self._draining.is_set():
-            delivery.nack()
-            return
         self._waiting.append(delivery)
         self._pump()
 
     def _pump(self) -> None:
+        if self._draining.is_set() or self._failed:
+            return
         while self._waiting and len(self._running) < self._concurrency:
             delivery = self._waiting.popleft()
             if delivery.alive():
@@ -110,4 +120,6 @@ class Intake:
 
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            self._failed = True  # the group is ending the service, and takes no more tasks
         self._pump()

@@ -1,6 +1,7 @@
 """Wire the consumer: registry -> intake -> process -> settle. The tests start this same `Main`."""
 
 import asyncio
+import inspect
 import os
 import random
 import socket
@@ -15,6 +16,7 @@ from common.duration import readable
 from common.errors import ConfigError, TidingsError
 from common.logs import configure, get_logger
 from common.metrics import Metrics
+from common.modules import location_of
 from common.probes import Health, Probes
 from common.service import Stop, run_service, say_error
 from common.settings import load, probes_port_is_chosen
@@ -124,8 +126,11 @@ class Main:
         except TidingsError:
             raise
         except Exception as error:
+            where = location_of(inspect.unwrap(self.registry.lifespan))
+            text = " ".join(str(error).split())[:300]
             raise TidingsError(
-                f"@lifespan raised {type(error).__qualname__} before the first event: {error}"
+                f"{where}: @lifespan raised {type(error).__qualname__}: {text}; "
+                "what it opens must be there before the consumer starts"
             ) from error
 
     async def _prepare(self, connection: Connection) -> None:

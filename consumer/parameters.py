@@ -47,6 +47,9 @@ class Parameters:
             return self.payload.validate_python(event.data)
         except ValidationError as error:
             raise InvalidPayload(_problems(error)) from None
+        except Exception as error:
+            problem = f"its validator raised {type(error).__qualname__}: {error}"
+            raise InvalidPayload(problem) from error
 
 
 def read_parameters(function: Callable[..., Any], location: str) -> Parameters:

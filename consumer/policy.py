@@ -16,6 +16,8 @@ from consumer.exits import Reject, Retry, Snooze
 
 Jitter = Literal["none", "equal", "full"]
 
+SNOOZE_AT_LEAST = 1.0
+"""Seconds: a snooze of nothing would go round for ever, as it counts as no attempt."""
 SNOOZE_AT_MOST = 24 * 3600.0
 """Seconds an event may be snoozed in all; longer than that is a decision for a person."""
 
@@ -200,7 +202,7 @@ def decide(
     if any(issubclass(kind, policy.unrecoverable) for kind in failure.types):
         return Dead(Reason.UNRECOVERABLE)
     if failure.cause is Cause.SNOOZED:
-        wanted = failure.after or 0.0
+        wanted = max(failure.after or 0.0, SNOOZE_AT_LEAST)
         if attempt.snoozed + wanted > SNOOZE_AT_MOST:
             return Dead(Reason.TOO_OLD)
         return RetryIn(wanted, counted=False)

@@ -10,7 +10,7 @@ from common.logs import get_logger
 from common.message import Delivery
 from common.metrics import UNKNOWN_TYPE, Metrics
 from consumer.attempt import Attempts
-from consumer.inbox import Claim, Key, MemoryInbox
+from consumer.inbox import Claim, Key, MemoryInbox, key_of
 from consumer.policy import Cause, Dead, Done, Failure, Isolate, Release, RetryIn
 from consumer.settle import Settle
 from consumer.verdict import Verdict
@@ -44,7 +44,7 @@ class Process:
             if not isinstance(event, Event):
                 verdict = self.attempts.decided(event, history)
             else:
-                named = (event.source, event.id)
+                named = key_of(event.source, event.id)
                 match await self.inbox.claim(named, history.hop, delivery.message.body):
                     case Claim.SEEN:
                         self._duplicate(delivery, event)

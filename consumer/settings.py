@@ -28,7 +28,9 @@ class ConsumerSettings(Settings):
         pattern=r"^[A-Za-z0-9_.:-]{1,200}$",
         description="name of the group: its queue; each group gets every event once",
     )
-    concurrency: int = Field(64, ge=1, le=10_000, description="handlers running at once")
+    concurrency: int = Field(
+        64, ge=1, le=10_000, description="handlers running at once; of plain functions, 32"
+    )
     attempts: int = Field(10, ge=1, description="times a handler is started for one event at most")
     handler_timeout: Duration = Field(
         30.0, gt=0, description="how long one run of a handler may take"

@@ -10,12 +10,12 @@ from contextlib import aclosing
 from common.event import Event
 from common.logs import get_logger
 from common.metrics import Metrics
+from common.stopping import asked_to_stop
 from producer.calling import events_of, stream_of
 from producer.outbox import Outbox
 from producer.schedule import Schedule, Tick, Wait, next_tick
 from producer.seldom import Seldom
 from producer.source import Source
-from producer.stopping import asked_to_stop
 from producer.writer import EventWriter
 
 LONGEST_NAP = 1.0

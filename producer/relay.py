@@ -7,11 +7,11 @@ from common.broker import Connection, Supervisor
 from common.errors import BrokerUnavailable, ConfirmUnknown, TidingsError, first_of
 from common.metrics import Metrics
 from common.probes import Health
+from common.stopping import asked_to_stop
 from common.topology import events_topology
 from producer.outbox import MemoryOutbox, Outbox
 from producer.publisher import Publisher
 from producer.settings import ProducerSettings
-from producer.stopping import asked_to_stop
 from producer.writer import EventWriter
 
 ROLE = "publish"

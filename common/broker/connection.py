@@ -9,7 +9,7 @@ import aio_pika
 from aiormq.abc import AbstractConnection
 from aiormq.exceptions import AMQPError, ChannelAccessRefused, ChannelNotFoundEntity
 
-from common.broker.declaring import RPC_SECONDS, Declarer
+from common.broker.declaring import RPC_SECONDS, Declarer, lost_is_unavailable
 from common.broker.dial import SILENCE_SECONDS, WatchedTransport, dial
 from common.broker.publishing import Publisher
 from common.broker.subscription import Subscription
@@ -59,9 +59,10 @@ class Connection:
         TopologyMismatch, AccessRefused or BrokerUnavailable.
         """
         try:
-            channel = await self._amqp.channel(publisher_confirms=False, timeout=RPC_SECONDS)
-            subscription = Subscription(channel, prefetch=prefetch, on_delivery=on_delivery)
-            await subscription.start(queue)
+            async with lost_is_unavailable():
+                channel = await self._amqp.channel(publisher_confirms=False, timeout=RPC_SECONDS)
+                subscription = Subscription(channel, prefetch=prefetch, on_delivery=on_delivery)
+                await subscription.start(queue)
         except ChannelNotFoundEntity:
             raise TopologyMismatch(f"queue '{queue}' does not exist") from None
         except ChannelAccessRefused as error:

@@ -5,7 +5,8 @@ Each step that may fail runs on a channel of its own, because the broker closes 
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import TypeVar
 
 import aiormq
@@ -20,11 +21,23 @@ from aiormq.exceptions import (
 
 from common.errors import AccessRefused, BrokerUnavailable, TopologyMismatch
 from common.logs import get_logger
+from common.stopping import asked_to_stop
 from common.topology import Binding, Exchange, Queue, Topology
 
 T = TypeVar("T")
 RPC_SECONDS = 10.0
 _DIFFERENCE = re.compile(r"inequivalent arg '([^']+)'.*?: received (.+?) but current is (.+)$")
+
+
+@asynccontextmanager
+async def lost_is_unavailable() -> AsyncIterator[None]:
+    """Say what aiormq says by cancelling whoever waits: the connection is gone."""
+    try:
+        yield
+    except asyncio.CancelledError:
+        if asked_to_stop():
+            raise
+        raise BrokerUnavailable("the connection was lost") from None
 
 
 class Declarer:
@@ -39,17 +52,17 @@ class Declarer:
 
     async def declare(self, topology: Topology) -> None:
         """Create what is missing. Raises TopologyMismatch, AccessRefused or BrokerUnavailable."""
-        async with self._one:
+        async with self._one, lost_is_unavailable():
             await self._declare(topology)
 
     async def check(self, topology: Topology) -> None:
         """Verify that exchanges and queues exist; AMQP cannot look at bindings or arguments."""
-        async with self._one:
+        async with self._one, lost_is_unavailable():
             await self._check(topology)
 
     async def depth(self, queue: str) -> int:
         """Return the messages ready in a queue. Raises TopologyMismatch when it is gone."""
-        async with self._one:
+        async with self._one, lost_is_unavailable():
             return await self._depth(queue)
 
     async def _declare(self, topology: Topology) -> None:

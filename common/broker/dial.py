@@ -19,6 +19,7 @@ from yarl import URL
 
 from common.address import masked
 from common.errors import AccessRefused, BrokerUnavailable, ConfigError
+from common.stopping import asked_to_stop
 
 CONNECT_SECONDS = 5.0
 HEARTBEAT_SECONDS = 10
@@ -134,7 +135,7 @@ def _explained(error: BaseException, where: str) -> BaseException:
         return BrokerUnavailable(f"{where} did not answer within {CONNECT_SECONDS:g} s")
     if isinstance(error, AMQPError | OSError):
         return BrokerUnavailable(f"{where} is not reachable: {_short(text)}")
-    if isinstance(error, asyncio.CancelledError) and not _cancelled_by_us():
+    if isinstance(error, asyncio.CancelledError) and not asked_to_stop():
         return BrokerUnavailable(f"{where} dropped the connection while it was opened")
     return error
 
@@ -142,8 +143,3 @@ def _explained(error: BaseException, where: str) -> BaseException:
 def _short(text: str) -> str:
     """Keep the part of a library's message that says something."""
     return text.replace("[Errno 111] ", "").replace("\n", " ")[:160] or "no reason given"
-
-
-def _cancelled_by_us() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0

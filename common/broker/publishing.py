@@ -16,6 +16,7 @@ from aiormq.exceptions import (
 from common.broker.translate import to_properties
 from common.errors import AccessRefused, InvalidEvent
 from common.message import Answer, Confirmed, Nacked, Publishing, Returned, Unknown
+from common.stopping import asked_to_stop
 
 
 class Publisher:
@@ -59,8 +60,7 @@ class Publisher:
             return Unknown(str(error) or type(error).__name__)
         except asyncio.CancelledError:
             # aiormq cancels whoever waits when the connection goes; nobody asked this task to stop.
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
+            if asked_to_stop():
                 raise
             return Unknown("connection lost")
         except (ValueError, TypeError) as error:

@@ -29,6 +29,7 @@ class Subscription:
         self._written = asyncio.Event()
         self._written.set()
         self._tag = ""
+        self._writer: asyncio.Task[None] | None = None
         self.ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
     async def start(self, queue: str) -> None:
@@ -80,7 +81,6 @@ class Subscription:
             except _GONE as error:
                 self._end(str(error))
         self._end("closed")
-        self._writer.cancel()
 
     def _note(self, taken: bool) -> bool:  # noqa: FBT001 - the ledger's answer, passed on
         if self.ended.done() or not taken:
@@ -141,3 +141,5 @@ class Subscription:
         if not self.ended.done():
             self.ended.set_result(reason)
         self._written.set()
+        if self._writer is not None:
+            self._writer.cancel()

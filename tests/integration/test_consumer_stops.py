@@ -7,11 +7,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 from common.event import Event
-from common.topology import dead_name
+from common.message import Delivery, Message, Publishing
+from common.metrics import Metrics
+from common.probes import Health
+from common.topology import dead_name, group_topology
+from consumer.intake import Intake
 from support.broker import Broker
 from support.names import Names
 from support.processes import service
-from support.services import consuming, emit
+from support.services import broker_connection, consuming, drained, emit
 from support.shop import runs
 from support.waiting import until
 from tidings import handler
@@ -120,3 +124,35 @@ async def test_two_consumers_share_the_load(broker: Broker, names: Names) -> Non
 
     assert all(hands)
     assert set((hands[0] + hands[1]).values()) == {1}
+
+
+async def test_a_stop_while_it_subscribes_hands_back_each_event_once(
+    broker: Broker, names: Names
+) -> None:
+    """Handing back while deliveries go on would make them come again at once, and be counted."""
+    group = names.group
+    handled: list[Delivery] = []
+
+    async def process(delivery: Delivery) -> None:
+        handled.append(delivery)
+
+    async with broker_connection(broker.uri) as connection:
+        await connection.ensure(group_topology(group, ["a"], longest_delay=1), "declare")
+        for number in range(4):
+            await connection.publish(Publishing("events", "a", Message(b"%d" % number)))
+        async with asyncio.TaskGroup() as tasks:
+            intake = Intake(group, process, tasks, Health(), Metrics(), concurrency=4, prefetch=10)
+            session = tasks.create_task(intake.session(connection))
+            await asyncio.sleep(0)
+            await intake.drain(within=1)
+            await until(lambda: _holds(broker, group, 4 - len(handled)))
+            session.cancel()
+
+    for delivery in await drained(broker.uri, group, 4 - len(handled)):
+        count = delivery.message.headers.get("x-delivery-count", 0)
+        assert isinstance(count, int)
+        assert count <= 1
+
+
+async def _holds(broker: Broker, queue: str, count: int) -> bool:
+    return await broker.messages(queue) == count

@@ -50,7 +50,19 @@ def test_certificates_are_added_to_a_uri() -> None:
 
 
 @pytest.mark.parametrize(
-    "uri", ["", "broker", "http://h", "amqp://", "amqp://a,b/", "amqp://h:port/", "amqp://[::1/"]
+    "uri",
+    [
+        "",
+        "broker",
+        "http://h",
+        "amqp://",
+        "amqp://a,b/",
+        "amqp://h:port/",
+        "amqp://[::1/",
+        "amqp://u:2024/s3ntinel@h/v",
+        "amqp://u:12#s3@h",
+        "amqp://u:12?s3@h",
+    ],
 )
 def test_what_is_no_address_of_one_broker_is_refused(uri: str) -> None:
     assert uri_problem(uri) is not None
@@ -80,6 +92,7 @@ def test_a_ca_turns_tls_on_where_the_parts_are_given(
     ("variables", "words"),
     [
         ({}, ["AMQP_URI is not set"]),
+        ({"AMQP_URI": "amqp://u:2024/s3ntinel@h/v"}, ["%2F"]),
         ({"AMQP_URI": URI, "TIDINGS_AMQP_HOST": "h"}, ["AMQP_URI and TIDINGS_AMQP_HOST"]),
         ({"AMQP_URI": URI, "TIDINGS_TLS_CA": __file__}, ["amqps://"]),
         ({"TIDINGS_AMQP_HOST": "h", "TIDINGS_TLS_CERT": __file__}, ["TIDINGS_TLS_KEY"]),

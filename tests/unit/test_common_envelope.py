@@ -155,6 +155,7 @@ def test_a_copy_keeps_bytes_and_properties_and_drops_what_would_steer_the_broker
         headers={
             "x-death": [{"count": 3}],
             "x-delivery-count": 99,
+            "x-tenant": "kept",
             "CC": ["other-queue"],
             "BCC": ["another"],
             "tidings-attempt": 42,
@@ -168,10 +169,18 @@ def test_a_copy_keeps_bytes_and_properties_and_drops_what_would_steer_the_broker
     assert copy.body == original.body
     assert (copy.content_type, copy.correlation_id, copy.message_id) == ("text/x", "c", "id-1")
     assert copy.headers == {
+        "x-tenant": "kept",
         "traceparent": "00-a",
         "customer": {"nested": 1},
         "tidings-hop": 1,
     }
+
+
+def test_an_id_too_long_for_the_property_stays_in_the_body_alone() -> None:
+    long = "é" * 200
+
+    assert to_message(Event("t", id=long, source="s")).message_id is None
+    assert republished(Message(b""), {}, message_id=long).message_id is None
 
 
 def test_foreign_headers_that_would_not_fit_one_frame_beside_ours_are_left_out_largest_first() -> (

@@ -56,3 +56,21 @@ def test_an_object_that_is_not_json_is_said_as_text() -> None:
     log.info("x", what=object(), keys={1: 2})
 
     assert "object object" in json.loads(out.getvalue())["what"]
+
+
+@pytest.mark.parametrize("format_", ["json", "console"])
+def test_a_traceback_shows_no_local_variables(format_: str) -> None:
+    """They hold bodies and passwords."""
+    log, out = said(format_)
+
+    def fail(secret: str) -> None:
+        raise ValueError(f"about {len(secret)} characters")
+
+    secret = "".join(["s3nt", "inel"])  # the line itself is shown
+    try:
+        fail(secret)
+    except ValueError:
+        log.exception("failed")
+
+    assert "about 8 characters" in out.getvalue()
+    assert "s3ntinel" not in out.getvalue()

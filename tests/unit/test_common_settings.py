@@ -141,7 +141,9 @@ def test_durations_are_written_as_people_do(text: str | float, value: float) -> 
     assert seconds(text) == value
 
 
-@pytest.mark.parametrize("text", ["", "s", "5x", "-1", -1, "1h banana", "1 h", True])
+@pytest.mark.parametrize(
+    "text", ["", "s", "5x", "-1", -1, "1h banana", "1 h", True, float("inf"), float("nan")]
+)
 def test_what_is_no_duration_is_refused_with_the_forms_that_work(text: str | float) -> None:
     with pytest.raises(ValueError, match="500ms, 5s"):
         seconds(text)

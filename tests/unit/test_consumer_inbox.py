@@ -2,7 +2,7 @@
 
 import asyncio
 
-from consumer.inbox import Claim, MemoryInbox
+from consumer.inbox import Claim, MemoryInbox, key_of
 from support.waiting import until
 
 KEY = ("shop", "7")
@@ -85,3 +85,23 @@ async def test_other_content_under_the_same_id_is_a_conflict_and_not_a_duplicate
 
     assert await inbox.claim(KEY, 0, b"[]") is Claim.CONFLICT
     assert await inbox.claim(KEY, 0, BODY) is Claim.SEEN
+
+
+async def test_a_run_that_lasts_does_not_keep_it_from_forgetting() -> None:
+    inbox = MemoryInbox(size=10)
+    assert await inbox.claim(("s", "slow"), 0, BODY) is Claim.TAKEN
+    for number in range(100):
+        assert await inbox.claim(("s", str(number)), 0, BODY) is Claim.TAKEN
+        inbox.done(("s", str(number)))
+
+    assert len(inbox) <= 11
+    inbox.done(("s", "slow"))
+    assert await inbox.claim(("s", "slow"), 0, BODY) is Claim.SEEN
+
+
+def test_names_that_a_sender_makes_long_take_little_room() -> None:
+    one, other = key_of("s" * 10_000, "1"), key_of("s" * 10_000, "2")
+
+    assert one != other
+    assert sum(map(len, one)) < 100
+    assert key_of("shop", "7") == KEY

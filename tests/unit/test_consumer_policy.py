@@ -94,6 +94,13 @@ FIRST = Attempt(number=1)
         ),
         pytest.param(
             PLAIN,
+            FIRST,
+            Failure(Cause.SNOOZED, after=0.0),
+            RetryIn(1.0, counted=False),
+            id="a snooze of nothing is one second",
+        ),
+        pytest.param(
+            PLAIN,
             Attempt(number=1, snoozed=SNOOZE_AT_MOST - 59),
             Failure(Cause.SNOOZED, after=60.0),
             Dead(Reason.TOO_OLD),
