@@ -137,6 +137,9 @@ def _explained(error: BaseException, where: str) -> BaseException:
         return BrokerUnavailable(f"{where} is not reachable: {_short(text)}")
     if isinstance(error, asyncio.CancelledError) and not asked_to_stop():
         return BrokerUnavailable(f"{where} dropped the connection while it was opened")
+    if isinstance(error, Exception):
+        # Such as StopAsyncIteration, aiormq's way to say that the broker hung up half way.
+        return BrokerUnavailable(f"{where} hung up: {_short(text or type(error).__name__)}")
     return error
 
 
