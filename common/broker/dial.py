@@ -121,7 +121,7 @@ def _explained(error: BaseException, where: str) -> BaseException:
             "name your CA with TIDINGS_TLS_CA"
         )
     if isinstance(error, ssl.SSLError):
-        return AccessRefused(f"AMQP_URI: {where} does not speak TLS as asked: {error.reason}")
+        return AccessRefused(f"AMQP_URI: {where} does not speak TLS as asked: {_short(text)}")
     if isinstance(error, ProbableAuthenticationError | AuthenticationError):
         return AccessRefused(f"AMQP_URI: {where} refused the user or the password")
     if isinstance(error, InvalidFrameError) and "Connection.OpenOk" in text:
