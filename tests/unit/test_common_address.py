@@ -116,3 +116,13 @@ def test_what_contradicts_itself_is_one_line(
     assert len(text.splitlines()) == 1
     assert all(word in text for word in words), text
     assert "s3ntinel" not in text
+
+
+def test_a_client_certificate_is_never_shown_in_plain_text(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TIDINGS_AMQP_HOST", "broker")
+    monkeypatch.setenv("TIDINGS_TLS_CERT", __file__)
+    monkeypatch.setenv("TIDINGS_TLS_KEY", __file__)
+
+    assert load(Settings).uri.startswith("amqps://")
