@@ -12,6 +12,7 @@ from pydantic.errors import PydanticUserError
 from common.errors import ConfigError
 from common.event import Event
 from consumer.context import Context
+from consumer.policy import classify
 
 Kind = Literal["event", "context", "payload"]
 
@@ -48,7 +49,8 @@ class Parameters:
         except ValidationError as error:
             raise InvalidPayload(_problems(error)) from None
         except Exception as error:
-            problem = f"its validator raised {type(error).__qualname__}: {error}"
+            found = classify(error)  # its text is bounded there, and may be one that raises
+            problem = f"its validator raised {found.error}: {found.message}"
             raise InvalidPayload(problem) from error
 
 

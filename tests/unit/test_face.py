@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel, field_validator
 
 import tidings
 from common.deadletter import Reason
@@ -25,6 +26,25 @@ class Order:
 async def charge(order: Order, ctx: Context) -> None:
     if ctx.state is not None:
         raise ctx.state
+
+
+class Mute(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("I will not say")
+
+
+class Moody(BaseModel):
+    order: int
+
+    @field_validator("order")
+    @classmethod
+    def _looked_up(cls, value: int) -> int:
+        raise {1: KeyError("no such order"), 2: Mute()}[value]
+
+
+@handler("order.looked.up")
+async def look_up(order: Moody) -> None:
+    """Never runs: its model's validator raises."""
 
 
 @handler("order.created")
@@ -71,6 +91,13 @@ async def test_delivering_validates_and_decodes_as_in_production() -> None:
     assert await deliver(charge, order("seven")) == Dead(Reason.INVALID_PAYLOAD)
     assert await deliver(charge, b"{nope") == Dead(Reason.MALFORMED)
     assert await deliver(charge, b'{"order": 7}') == Done()
+
+
+@pytest.mark.parametrize("number", [1, 2])
+async def test_whatever_a_validator_raises_is_an_invalid_payload(number: int) -> None:
+    event = Event("order.looked.up", {"order": number})
+
+    assert await deliver(look_up, event) == Dead(Reason.INVALID_PAYLOAD)
 
 
 async def test_delivering_to_what_is_no_handler_says_so() -> None:
