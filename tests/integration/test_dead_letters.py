@@ -209,6 +209,8 @@ async def test_looking_at_what_the_delivery_limit_set_aside_does_not_delete_it(
 
     desk = Desk(broker.uri, dead_shelf(group))
     for _ in range(30):
+        # A quorum queue counts what was handed back a moment after the channel has taken it.
+        await until(lambda: _is(broker, dead_name(group), 1), what="it is back in the queue")
         await look.list_(desk, Wanted(), None, as_json=True, stop=asyncio.Event())
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 30
