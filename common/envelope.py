@@ -6,7 +6,6 @@ prefixes in use (AMQP 1.0 binding 1.0.2 `cloudEvents:`, its successor `cloudEven
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from common.errors import InvalidEvent
@@ -93,8 +92,7 @@ def republished(message: Message, ours: Mapping[str, str | int], *, message_id: 
         for name, value in message.headers.items()
         if not name.lower().startswith((*_STALE, "tidings-")) and name.lower() not in _STEERING
     }
-    return replace(
-        message,
+    return message._replace(
         message_id=message.message_id or _short_enough(message_id),
         headers={**_fitting(kept), **ours},
     )

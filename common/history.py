@@ -5,7 +5,7 @@ things in different versions; these are written only by the consumer that makes 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from common.message import Delivery, HeaderValue
 
@@ -23,8 +23,7 @@ KEPT_TIMES = 32
 """Times of the last attempts that are kept; the count goes on."""
 
 
-@dataclass(frozen=True, slots=True)
-class History:
+class History(NamedTuple):
     """Times are whole milliseconds since the epoch; 0 means it has not happened."""
 
     attempts: int = 0
@@ -44,6 +43,8 @@ class History:
     def of(cls, delivery: Delivery) -> "History":
         """Read it from a delivery; what is absent or not ours counts as never happened."""
         headers = delivery.message.headers
+        if not headers:
+            return cls(exchange=delivery.exchange, routing_key=delivery.routing_key)
         return cls(
             attempts=_count(headers, ATTEMPT),
             hop=_count(headers, HOP),
@@ -73,8 +74,7 @@ class History:
 
     def failed(self, now_ms: int) -> "History":
         """One more attempt has been made, and failed."""
-        return replace(
-            self,
+        return self._replace(
             attempts=self.attempts + 1,
             first_failed_ms=self.first_failed_ms or now_ms,
             attempt_times_ms=(*self.attempt_times_ms, now_ms)[-KEPT_TIMES:],
@@ -83,7 +83,7 @@ class History:
 
     def copied(self) -> "History":
         """The next copy of it."""
-        return replace(self, hop=self.hop + 1)
+        return self._replace(hop=self.hop + 1)
 
     def replayed(self) -> "History":
         """A fresh start after its death: counts are gone, where it came from and its hops stay."""

@@ -1,35 +1,42 @@
 """What crosses the broker's door: values in (`Publishing`), values out (`Delivery`), and answers.
 
-No AMQP library's object appears here, so that the implementation behind the door can change.
+No AMQP library's object appears here, so that the implementation behind the door can change. What
+is made for every event is a NamedTuple: as immutable as a frozen dataclass, and made in a quarter
+of the time.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Protocol
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import NamedTuple, Protocol
 
 HeaderValue = object
 """A header as the broker delivered it: str, int, bool, float, bytes, list, dict, datetime, None."""
 
+NO_HEADERS: Mapping[str, HeaderValue] = MappingProxyType({})
 
-@dataclass(frozen=True, slots=True)
-class Message:
-    """A body with the AMQP 0-9-1 properties that Tidings reads and writes."""
+
+class Message(NamedTuple):
+    """A body with the AMQP 0-9-1 properties that Tidings reads and writes.
+
+    Texts that are not UTF-8 arrive with surrogate escapes, and are sent on byte for byte.
+    """
 
     body: bytes
     content_type: str | None = None
     content_encoding: str | None = None
     message_id: str | None = None
     correlation_id: str | None = None
+    reply_to: str | None = None
     type: str | None = None
     app_id: str | None = None
     timestamp: int | None = None
     """Seconds since the epoch: the property has no finer resolution."""
     priority: int | None = None
-    headers: Mapping[str, HeaderValue] = field(default_factory=dict)
+    headers: Mapping[str, HeaderValue] = NO_HEADERS
 
 
-@dataclass(frozen=True, slots=True)
-class Publishing:
+class Publishing(NamedTuple):
     """A message on its way out. Always mandatory, persistent and confirmed: there is no option."""
 
     exchange: str
@@ -59,8 +66,7 @@ class Settler(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(NamedTuple):
     """A message as it arrived. Each ends in exactly one `ack`, `nack` or `reject`."""
 
     message: Message

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
@@ -70,7 +70,7 @@ class Attempts:
             return self.decided(failure, history, event, handler)
         if handler is None:
             failure = Failure(Cause.NO_HANDLER, message=f"no handler for '{event.type}' in here")
-            waiting = replace(history, waiting_since_ms=history.waiting_since_ms or self.clock())
+            waiting = history._replace(waiting_since_ms=history.waiting_since_ms or self.clock())
             return self.decided(failure, waiting, event, None)
         context = self._context(event, history, handler)
         try:
@@ -107,7 +107,7 @@ class Attempts:
         policy = handler.policy if handler else self.policy
         outcome = decide(policy, attempt, failure, roll=self.dice(), patience=self.patience)
         if failure.cause is Cause.SNOOZED and isinstance(outcome, RetryIn):
-            history = replace(history, snoozed_ms=history.snoozed_ms + int(outcome.delay * 1000))
+            history = history._replace(snoozed_ms=history.snoozed_ms + int(outcome.delay * 1000))
         return Verdict(outcome, history, event, failure, handler)
 
     def _context(self, event: Event, history: History, handler: Handler) -> Context:

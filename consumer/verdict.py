@@ -1,6 +1,6 @@
 """What came of one delivery, decided and not yet carried out."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from common.event import Event
 from common.history import History
@@ -8,8 +8,7 @@ from consumer.policy import Failure, Outcome
 from consumer.registry import Handler
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """The outcome with everything that a retry copy, a dead letter or a log line has to say."""
 
     outcome: Outcome

@@ -5,7 +5,7 @@ the settling is left out, and the outcome returned instead.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -74,7 +74,7 @@ async def deliver(
     before = {ATTEMPT: attempt - 1, FIRST_FAILED: now_ms} if attempt > 1 else {}
     type_ = message.type or declared[0].pattern
     delivery = Delivery(
-        replace(message, headers={**message.headers, **before}),
+        message._replace(headers={**message.headers, **before}),
         exchange=EVENTS,
         routing_key=type_,
         redelivered=False,

@@ -83,7 +83,7 @@ def test_the_headers_are_strings_and_integers_and_below_16_kib() -> None:
         message=long,
         traceback=long,
         handler=long,
-        history=replace(HISTORY, attempt_times_ms=(10**13,) * KEPT_TIMES),
+        history=HISTORY._replace(attempt_times_ms=(10**13,) * KEPT_TIMES),
     ).headers()
 
     assert all(isinstance(value, str | int) for value in headers.values())
