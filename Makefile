@@ -12,7 +12,7 @@ CODE   := common producer consumer ops tidings tests examples benchmarks .ci
 LOCK   := $(VENV)/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --quiet \
           --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 
-.PHONY: help run env test unit cover check manifests images containers fmt docs bench lock build clean
+.PHONY: help run env test unit faults cover check manifests images containers fmt docs bench straight lock build clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -20,8 +20,8 @@ help:  ## this list
 run: $(VENV)/.run-stamp  ## broker, producer and two consumers to look at (RUN_SECONDS=20: stops by itself)
 	@$(VENV)/bin/python -m ops.demo
 
-# These have targets of their own: they need tools or a Docker engine.
-APART := --ignore=tests/manifests --ignore=tests/images
+# These have targets of their own: they need tools, a Docker engine, or much time.
+APART := --ignore=tests/manifests --ignore=tests/images --ignore=tests/faults
 
 env:  ## .env files with a random password, for compose and k8s/overlays/dev
 	@$(PYTHON) -m ops.env_file
@@ -36,6 +36,9 @@ test: $(VENV)/.dev-stamp  ## all tests, on the broker versions that are there
 
 unit: $(VENV)/.dev-stamp  ## the tests that need no broker
 	@$(PYTEST) -n $(WORKERS) tests/unit
+
+faults: $(VENV)/.dev-stamp  ## the long campaigns: 200 cut connections under load, a frozen broker
+	@$(PYTEST) tests/faults --junitxml=$(REPORTS)/faults.xml
 
 cover: $(VENV)/.dev-stamp  ## which lines and branches the unit tests reach
 	@$(PYTEST) -n $(WORKERS) tests/unit --cov --cov-report=term-missing:skip-covered
@@ -66,8 +69,11 @@ fmt: $(VENV)/.dev-stamp  ## format, and repair what ruff can
 docs: $(VENV)/.dev-stamp  ## write the generated parts of docs/ anew
 	@$(VENV)/bin/python -m ops.reference
 
-bench: $(VENV)/.dev-stamp  ## measure start-up, memory and throughput
+bench: $(VENV)/.dev-stamp  ## measure beside peers, 25 minutes (BENCH_QUICK=1, BENCH_ONLY=tidings,pika, BENCH_WRITE=1)
 	@$(VENV)/bin/python -m benchmarks
+
+straight: $(VENV)/.dev-stamp  ## how many calls and files of ours an event goes through
+	@$(VENV)/bin/python -m benchmarks.straight
 
 lock: $(VENV)/.dev-stamp  ## pin all dependencies in locks/ (LOCK_ARGS=--upgrade: the newest)
 	$(LOCK) $(LOCK_ARGS) pyproject.toml --extra fast --output-file locks/run.txt

@@ -1,157 +1,95 @@
-"""Measure start, memory and throughput against a real broker: `make bench`.
+"""`make bench`: measure Tidings beside its peers on one broker, and print a table.
 
-Takes AMQP_URI where it is set, else starts a broker of its own. Numbers depend on the machine:
-quote them with it.
+Takes AMQP_URI where it is set (a broker that may be filled: queues called `bench-…` are emptied),
+else starts a broker of its own. `python -m benchmarks --help` lists how to narrow it.
 """
 
-import asyncio
-import os
-import platform
-import resource
-import statistics
-import subprocess
+import json
+import signal
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from types import FrameType
 
+from benchmarks import goals, page, tables
+from benchmarks.broker import Address, broker_for
+from benchmarks.contestants import ALL, BUILD, Contestant, NotInstalled
+from benchmarks.cores import Cores
+from benchmarks.idle import start_and_idle
+from benchmarks.measures import Session
+from benchmarks.rounds import Results, run
+from benchmarks.settings import Options, read
+from common.errors import TidingsError
 from common.service import say_error
-from consumer.main import Main
-from consumer.registry import build_registry, declarations_of
-from consumer.settings import ConsumerSettings
-from ops.local_broker import find_or_start_broker
-from producer.facade import Producer
-from tidings import TidingsError, handler
-
-EVENTS = 5_000
-STARTS = 5
 
 
 def main() -> int:
-    """Run all and print a line for each."""
-    given = os.environ.get("AMQP_URI")
+    """Run what is asked for, and return the exit code."""
+    options = read()
+    signal.signal(signal.SIGTERM, _stop)  # so that all that was started is ended
+    cores = Cores()
     try:
-        broker = None if given else find_or_start_broker()
+        with broker_for(options.uri, cores) as address:
+            if options.broker:
+                return _keep(address)
+            return _run(options, cores, address)
     except TidingsError as error:
         say_error(error)
         return error.exit_code
-    uri = given or (broker.amqp_uri if broker else "")
-    os.environ["AMQP_URI"] = uri
-    try:
-        version = f"Python {platform.python_version()}, {os.cpu_count()} cores"
-        print(f"{version}, {broker.describe if broker else 'the broker of AMQP_URI'}")
-        _say("tidings --help", f"{_help_seconds() * 1000:.0f} ms", "goal: below 300 ms")
-        started, memory = _start_and_memory()
-        _say("start to subscribed", f"{started * 1000:.0f} ms", "goal: below 1 s")
-        _say("idle consumer", f"{memory / 1024:.1f} MiB", "goal: below 64 MiB")
-        asyncio.run(_throughput())
-    finally:
-        if broker is not None:
-            broker.remove()
+    except KeyboardInterrupt:
+        return 130
+
+
+def _run(options: Options, cores: Cores, address: Address) -> int:
+    began = time.monotonic()
+    chosen = [one for one in ALL if not options.only or one.name in options.only]
+    where = page.machine(cores, address.describe)
+    print("\n".join(where), flush=True)
+    results = Results()
+    for one in chosen:
+        _install(one, results)
+    lines: list[str] = []
+    if "start" in options.what and any(one.name == "tidings" for one in chosen):
+        starts = min(5, options.sizes.rounds)
+        idle = "idle" in options.what
+        lines = start_and_idle(address.uri, cores, starts=starts, idle=idle)
+        print("\n".join(lines), flush=True)
+    run(Session(address.uri, options, cores, {}), chosen, results)
+    measured = [line for table in tables.TABLES for line in tables.render(table, chosen, results)]
+    lines = [*measured, *goals.render(results), *lines]
+    print("\n" + "\n".join(lines))
+    print(f"{time.monotonic() - began:.0f} s in all", flush=True)
+    _keep_numbers(results)
+    if options.write:
+        page.write(sizes=options.sizes, where=where, tables=lines, contestants=chosen)
+        print(f"written: {page.PAGE.name}")
     return 0
 
 
-def _say(what: str, value: str, remark: str = "") -> None:
-    print(f"{what:<22} {value:>14}   {remark}", flush=True)
-
-
-def _help_seconds() -> float:
-    """Return the median of whole processes."""
-    times = []
-    for _ in range(STARTS):
-        began = time.perf_counter()
-        subprocess.run(
-            [sys.executable, "-m", "tidings", "--help"], check=True, stdout=subprocess.DEVNULL
-        )
-        times.append(time.perf_counter() - began)
-    return statistics.median(times)
-
-
-@contextmanager
-def _consumer() -> Iterator["subprocess.Popen[str]"]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tidings", "consumer"],
-        env={**os.environ, "TIDINGS_LOG_FORMAT": "json", "TIDINGS_GROUP": "benchmark"},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+def _install(one: Contestant, results: Results) -> None:
     try:
-        yield process
-    finally:
-        process.terminate()
-        process.wait(timeout=20)
+        one.install()
+    except NotInstalled as error:
+        results.out[one.name] = f"not installed: {error}"
+        print(f"{one.name}: not installed: {error}", flush=True)
 
 
-def _start_and_memory() -> tuple[float, int]:
-    """Return seconds from exec to subscribed (median), and the resident KiB a while after."""
-    times, memory = [], 0
-    for _ in range(STARTS):
-        began = time.perf_counter()
-        with _consumer() as process:
-            assert process.stdout is not None
-            for line in process.stdout:
-                if '"event":"subscribed"' in line:
-                    break
-            times.append(time.perf_counter() - began)
-            time.sleep(2)
-            listed = subprocess.run(
-                ["ps", "-o", "rss=", "-p", str(process.pid)],
-                capture_output=True,
-                text=True,
-                check=True,
-            )
-            memory = max(memory, int(listed.stdout))
-    return statistics.median(times), memory
+def _keep(address: Address) -> int:
+    print(f"{address.describe}\nexport AMQP_URI={address.uri}\nCtrl-C removes it", flush=True)
+    signal.pause()
+    return 0
 
 
-async def _throughput() -> None:
-    seen = 0
-    all_seen = asyncio.Event()
-
-    @handler("benchmark.event")
-    async def count() -> None:
-        nonlocal seen
-        seen += 1
-        if seen == EVENTS:
-            all_seen.set()
-
-    uri = os.environ["AMQP_URI"]
-    settings = ConsumerSettings(AMQP_URI=uri, group="benchmark", probes_port=0)
-    stop = asyncio.Event()
-
-    async with Producer() as producer:
-        # The queue is there and bound once a consumer has started; then it fills without one.
-        main = Main(settings, build_registry(declarations_of(count)))
-        first = asyncio.create_task(main.run(stop))
-        while not main.health.ready:  # noqa: ASYNC110 - a benchmark may poll
-            await asyncio.sleep(0.05)
-        stop.set()
-        await first
-        data = {"order": 7, "customer": "c-7731", "lines": ["x" * 20] * 8}
-        with _measured("publish + confirm", EVENTS):
-            await asyncio.gather(
-                *(producer.publish("benchmark.event", data) for _ in range(EVENTS))
-            )
-    stop = asyncio.Event()
-    main = Main(settings, build_registry(declarations_of(count)))
-    with _measured("consume + ack", EVENTS):
-        running = asyncio.create_task(main.run(stop))
-        await all_seen.wait()
-        stop.set()
-        await running
+def _keep_numbers(results: Results) -> None:
+    """Every round, for who wants more than medians."""
+    kept = [
+        {"measure": measure, "contestant": contestant, "rounds": rounds}
+        for (measure, contestant), rounds in results.taken.items()
+    ]
+    (BUILD / "results.json").write_text(json.dumps(kept, indent=1), encoding="utf-8")
 
 
-@contextmanager
-def _measured(what: str, count: int) -> Iterator[None]:
-    wall, cpu = time.perf_counter(), _cpu_seconds()
-    yield
-    wall, cpu = time.perf_counter() - wall, _cpu_seconds() - cpu
-    _say(what, f"{count / wall:,.0f}/s", f"{cpu / count * 1e6:.0f} µs CPU each")
-
-
-def _cpu_seconds() -> float:
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime
+def _stop(_: int, __: FrameType | None) -> None:
+    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ prefixes in use (AMQP 1.0 binding 1.0.2 `cloudEvents:`, its successor `cloudEven
 `ce-`), and plain JSON. Bad input is a value, `Malformed`, never an exception. PURE.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,13 +19,20 @@ from common.event import (
     from_attributes,
     from_json_object,
     parse_json,
-    to_json,
 )
-from common.message import HeaderValue, Message
+from common.event_writing import to_json
+from common.message import NO_HEADERS, UNREADABLE, HeaderValue, Message
 
 MAX_EVENT_BYTES = 1024 * 1024
 """Default limit of a body: below what brokers refuse (16 MiB on 4.x), so that we say it first."""
 
+OURS = "tidings-"
+"""How the names of our own headers begin."""
+_ESCAPED = re.compile("[\ud800-\udfff]")
+"""What stands in a text for bytes that are not UTF-8."""
+_LAST_TIME = 253_402_300_799_999
+"""Of the year 9999, where time ends in Python and in RFC 3339; in milliseconds, because many
+senders mean these although AMQP says seconds."""
 _PREFIXES = ("cloudevents:", "cloudevents_", "ce-")
 _STALE = ("x-death", "x-first-death-", "x-last-death-", "x-delivery-", "x-acquired-", "x-opt-")
 _STEERING = ("cc", "bcc")
@@ -48,16 +56,14 @@ def to_message(
             "send a reference to the data or raise TIDINGS_MAX_EVENT_BYTES"
         )
         raise InvalidEvent(message)
-    parent = event.extensions.get("traceparent")
+    ours: Mapping[str, HeaderValue] = headers or NO_HEADERS
+    if parent := event.extensions.get("traceparent"):
+        ours = {"traceparent": str(parent), **ours}
+    identity = _short_enough(event.id)
+    seconds = None if event.time is None else int(event.time.timestamp())
+    # By place, for each event: by name takes twice as long.
     return Message(
-        body=body,
-        content_type=CONTENT_TYPE,
-        message_id=_short_enough(event.id),
-        type=event.type,
-        app_id=app_id,
-        timestamp=None if event.time is None else int(event.time.timestamp()),
-        priority=priority,
-        headers={**({"traceparent": str(parent)} if parent else {}), **(headers or {})},
+        body, CONTENT_TYPE, None, identity, None, None, event.type, app_id, seconds, priority, ours
     )
 
 
@@ -69,7 +75,11 @@ def to_event(
     Plain JSON without a `message_id` has no identity of its own: it gets `fallback_id`, and a copy
     that we publish again carries it as its `message_id`.
     """
-    content_type = (message.content_type or "").strip().lower()
+    if flaw := _flaw(message):
+        return Malformed(flaw)
+    content_type = message.content_type or ""
+    if content_type != CONTENT_TYPE:
+        content_type = content_type.strip().lower()
     if content_type.startswith("application/cloudevents-batch"):
         return Malformed("a batch of CloudEvents is not allowed over AMQP; send them one by one")
     if content_type.startswith("application/cloudevents"):
@@ -90,7 +100,7 @@ def republished(message: Message, ours: Mapping[str, str | int], *, message_id: 
     kept = {
         name: value
         for name, value in message.headers.items()
-        if not name.lower().startswith((*_STALE, "tidings-")) and name.lower() not in _STEERING
+        if not name.lower().startswith((*_STALE, OURS)) and name.lower() not in _STEERING
     }
     return message._replace(
         message_id=message.message_id or _short_enough(message_id),
@@ -101,6 +111,41 @@ def republished(message: Message, ours: Mapping[str, str | int], *, message_id: 
 def _short_enough(identity: str) -> str | None:
     """Return an id that fits the property, an AMQP short string; a longer one is in the body."""
     return identity if len(identity.encode()) <= MAX_TYPE_BYTES else None
+
+
+def _flaw(message: Message) -> str | None:
+    """Say which property or header is not what its kind can hold, if one is.
+
+    Not of our own headers: a routing key, which need not be UTF-8, is kept in one of them.
+    """
+    for text in (
+        message.content_type,
+        message.message_id,
+        message.type,
+        message.app_id,
+        message.content_encoding,
+        message.correlation_id,
+        message.reply_to,
+    ):
+        if text is not None and not text.isascii() and _ESCAPED.search(text):
+            names = (name for name, value in message._asdict().items() if value is text)
+            return f"property {next(names)} is not UTF-8: {text!a:.80}"
+    if message.timestamp is not None and message.timestamp > _LAST_TIME:
+        return f"property timestamp is past the year 9999: {message.timestamp}"
+    return _headers_flaw(message.headers) if message.headers else None
+
+
+def _headers_flaw(headers: Mapping[str, HeaderValue]) -> str | None:
+    if UNREADABLE in headers:
+        return f"properties or headers cannot be read: {headers[UNREADABLE]!s:.200}"
+    for name, value in headers.items():
+        if name.startswith(OURS):
+            continue
+        if _ESCAPED.search(name):
+            return f"header name {name!a:.80} is not UTF-8"
+        if isinstance(value, str) and _ESCAPED.search(value):
+            return f"header {name!a:.80} is not UTF-8: {value!a:.80}"
+    return None
 
 
 def _parse(body: bytes) -> Any:

@@ -5,6 +5,7 @@ things in different versions; these are written only by the consumer that makes 
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
 from common.message import Delivery, HeaderValue
@@ -44,7 +45,7 @@ class History(NamedTuple):
         """Read it from a delivery; what is absent or not ours counts as never happened."""
         headers = delivery.message.headers
         if not headers:
-            return cls(exchange=delivery.exchange, routing_key=delivery.routing_key)
+            return _untouched(delivery.exchange, delivery.routing_key)
         return cls(
             attempts=_count(headers, ATTEMPT),
             hop=_count(headers, HOP),
@@ -99,6 +100,12 @@ class History(NamedTuple):
         if not self.first_failed_ms:
             return 0.0
         return max(0, now_ms - self.first_failed_ms) / 1000
+
+
+@lru_cache(maxsize=1024)
+def _untouched(exchange: str, routing_key: str) -> History:
+    """Return what every event has that came this way for the first time."""
+    return History(exchange=exchange, routing_key=routing_key)
 
 
 def _count(headers: Mapping[str, HeaderValue], name: str) -> int:

@@ -3,6 +3,7 @@
 Keys are fixed (`event`, `level`, `ts`, `service`, then the facts); an event's body is never logged.
 """
 
+import io
 import logging
 import sys
 from typing import Any, TextIO
@@ -36,7 +37,7 @@ def configure(*, level: str, format_: str, service: str, stream: TextIO | None =
                 colors=out.isatty(),
                 pad_event_to=24,
                 # Not the pretty ones: they show local variables, so bodies and passwords.
-                exception_formatter=structlog.dev.plain_traceback,
+                exception_formatter=_traceback,
             ),
         ]
         if console
@@ -77,6 +78,13 @@ def get_logger(**facts: object) -> Logger:
     return logger
 
 
+def says_debug() -> bool:
+    """Whether lines at DEBUG are said. Who would say one for each event asks once, at its start."""
+    if structlog.is_configured():
+        return get_logger().is_enabled_for(logging.DEBUG)
+    return logging.getLogger("tidings").isEnabledFor(logging.DEBUG)
+
+
 _AS_A_LIBRARY: list[structlog.typing.Processor] = [
     structlog.stdlib.filter_by_level,
     structlog.processors.format_exc_info,
@@ -110,6 +118,13 @@ def _one_line(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     return event
 
 
+def _traceback(out: TextIO, error: structlog.typing.ExcInfo) -> None:
+    """Write a traceback as it is, but for what a stream in UTF-8 refuses."""
+    text = io.StringIO()
+    structlog.dev.plain_traceback(text, error)
+    out.write(_in_utf_8(text.getvalue()))
+
+
 def _clipped(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     """Keep what a sender wrote from flooding the log."""
     for key, value in event.items():
@@ -121,5 +136,18 @@ def _clipped(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
 def _dumps(value: object, **_: object) -> str:
     try:
         return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
-    except TypeError:  # a lone surrogate in what a sender wrote
-        return orjson.dumps(ascii(value)).decode()
+    except TypeError:  # a lone surrogate, as in what a sender wrote that is not UTF-8
+        return orjson.dumps(
+            _in_utf_8(value), default=ascii, option=orjson.OPT_NON_STR_KEYS
+        ).decode()
+
+
+def _in_utf_8(value: Any) -> Any:
+    """Return a value of a line with an escape for all that UTF-8 cannot say."""
+    if isinstance(value, str):
+        return value.encode(errors="backslashreplace").decode()
+    if isinstance(value, dict):
+        return {_in_utf_8(key): _in_utf_8(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_in_utf_8(one) for one in value]
+    return value

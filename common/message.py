@@ -15,6 +15,9 @@ HeaderValue = object
 
 NO_HEADERS: Mapping[str, HeaderValue] = MappingProxyType({})
 
+UNREADABLE = "tidings-unreadable"
+"""The one header of a message whose properties or headers cannot be decoded: the reason."""
+
 
 class Message(NamedTuple):
     """A body with the AMQP 0-9-1 properties that Tidings reads and writes.
@@ -116,6 +119,8 @@ class Unknown:
 
     why: str
 
+
+CONFIRMED = Confirmed()
 
 Answer = Confirmed | Nacked | Returned | Unknown
 """What the broker said to a publish; anything but `Confirmed` means it is still ours to send."""

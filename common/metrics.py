@@ -4,16 +4,10 @@ Values are counted in a registry of their own, so that tests run several service
 Label values come from registered types and closed lists only; anything else counts as `unknown`.
 """
 
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    Histogram,
-    disable_created_metrics,
-)
+from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
-disable_created_metrics()  # type: ignore[no-untyped-call] # the library lacks the annotation
+from common.instruments import Counter, Gauge, Histogram
 
 UNKNOWN_TYPE = "unknown"
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
@@ -30,7 +24,10 @@ class Metrics:
             "tidings_connected", "1 while the connection is up", ["role"], registry=registry
         )
         self.blocked = Gauge(
-            "tidings_broker_blocked", "1 while the broker takes no publishes", registry=registry
+            "tidings_broker_blocked",
+            "1 while the broker takes no publishes",
+            ["role"],
+            registry=registry,
         )
         self.reconnects = Counter(
             "tidings_reconnects", "Connections made after the first", ["role"], registry=registry

@@ -23,6 +23,7 @@ class Health:
 
     def __init__(self, *subjects: str) -> None:
         self._reasons = dict.fromkeys(subjects, "starting")
+        self._notes: dict[str, str] = {}
 
     def set(self, subject: str, reason: str | None) -> None:
         """Say what keeps `subject` from being ready; None when nothing does."""
@@ -30,6 +31,18 @@ class Health:
             self._reasons.pop(subject, None)
         else:
             self._reasons[subject] = reason
+
+    def note(self, subject: str, text: str | None) -> None:
+        """Say what a reader of `/readyz` should know, though the service is ready; None ends it."""
+        if text is None:
+            self._notes.pop(subject, None)
+        else:
+            self._notes[subject] = text
+
+    @property
+    def notes(self) -> list[str]:
+        """Return the notes, `subject: text`."""
+        return [f"{subject}: {text}" for subject, text in self._notes.items()]
 
     @property
     def reasons(self) -> list[str]:
@@ -107,10 +120,10 @@ class Probes:
             case "/livez":
                 return "200 OK", _TEXT, b"alive\n"
             case "/readyz" | "/healthz":
-                if self._health.ready:
-                    return "200 OK", _TEXT, b"ready\n"
-                body = "".join(f"{reason}\n" for reason in self._health.reasons)
-                return "503 Service Unavailable", _TEXT, body.encode()
+                health = self._health
+                lines = [*(["ready"] if health.ready else health.reasons), *health.notes]
+                status = "200 OK" if health.ready else "503 Service Unavailable"
+                return status, _TEXT, "".join(f"{line}\n" for line in lines).encode()
             case "/metrics":
                 accept = next((f[7:] for f in fields if f.lower().startswith("accept:")), "")
                 metrics, content_type = self._metrics.render(accept.strip())

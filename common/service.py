@@ -5,6 +5,7 @@ signal ends the process at once: what was in hand stays unacked, and comes back.
 """
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -17,6 +18,9 @@ FORCED_EXIT = 130
 GRACE_AFTER_DRAIN = 5.0
 """Seconds a service may take beyond its drain deadline to close connections before it is ended."""
 
+COLLECT_EVERY = (10_000, 20, 20)
+"""Objects made before the youngest are looked through, and how often before the older ones are."""
+
 Stop = asyncio.Event
 
 
@@ -27,11 +31,23 @@ def run_service(start: Callable[[Stop], Awaitable[None]], *, drain_timeout: floa
     """
 
     def run() -> int:
+        _calm_the_collector()
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(_until_stopped(start, drain_timeout))
         return EXIT_OK
 
     return exit_code_of(run)
+
+
+def _calm_the_collector() -> None:
+    """Keep the garbage collector from looking at what was imported again and again.
+
+    That lives as long as the process, and is most of what there is: going through it cost a tenth
+    of the time of an event. What is made from now on is collected as ever, a little more seldom.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*COLLECT_EVERY)
 
 
 def exit_code_of(run: Callable[[], int]) -> int:

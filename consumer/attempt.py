@@ -9,7 +9,6 @@ from uuid import uuid4
 from common.envelope import MAX_EVENT_BYTES, to_event
 from common.event import Event, Malformed, parse_time
 from common.history import History
-from common.logs import get_logger
 from common.message import Delivery
 from consumer.calling import Caller, Interrupted
 from consumer.context import Context
@@ -26,6 +25,8 @@ from consumer.policy import (
 )
 from consumer.registry import Handler, Registry
 from consumer.verdict import Verdict
+
+_DONE = Done()
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Attempts:
             delivery.message,
             routing_key=history.routing_key,
             exchange=history.exchange,
-            fallback_id=str(uuid4()),
+            fallback_id=delivery.message.message_id or str(uuid4()),
         )
         if isinstance(event, Malformed):
             return Failure(Cause.MALFORMED, message=event.problem)
@@ -65,14 +66,14 @@ class Attempts:
     async def handle(self, event: Event, history: History) -> Verdict:
         """Give the event to its handler, and decide what follows."""
         handler = self.registry.find(event.type)
-        if self._expired(event):
+        if event.extensions and self._expired(event):
             failure = Failure(Cause.EXPIRED, message=f"expired at {event.extensions['expirytime']}")
             return self.decided(failure, history, event, handler)
         if handler is None:
             failure = Failure(Cause.NO_HANDLER, message=f"no handler for '{event.type}' in here")
             waiting = history._replace(waiting_since_ms=history.waiting_since_ms or self.clock())
             return self.decided(failure, waiting, event, None)
-        context = self._context(event, history, handler)
+        context = self._context(event, history, handler) if handler.asks_for_context else None
         try:
             arguments = handler.parameters.arguments(event, context)
         except InvalidPayload as error:
@@ -83,7 +84,7 @@ class Attempts:
         except Interrupted:
             return self.decided(Failure(Cause.INTERRUPTED), history, event, handler)
         if found is None:
-            return Verdict(Done(), history, event, None, handler)
+            return Verdict(_DONE, history, event, None, handler)
         if found.cause is not Cause.SNOOZED:
             history = history.failed(self.clock())
         return self.decided(found, history, event, handler)
@@ -117,7 +118,6 @@ class Attempts:
             attempts=handler.policy.attempts,
             deadline=asyncio.get_running_loop().time() + handler.timeout,
             group=self.group,
-            logger=get_logger(event_id=event.id, event_type=event.type),
             state=self.state,
             replays=history.replays,
         )

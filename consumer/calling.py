@@ -9,6 +9,7 @@ from typing import Any
 
 from common.duration import readable
 from common.stopping import asked_to_stop
+from consumer.deadlines import Deadlines
 from consumer.policy import Cause, Failure, classify
 from consumer.registry import Handler
 
@@ -27,31 +28,38 @@ class Caller:
         self._threads = ThreadPoolExecutor(max_workers=size, thread_name_prefix="handler")
         self._free_threads = asyncio.Semaphore(size)
         self._in_threads = 0
+        self._deadlines: dict[float, Deadlines] = {}
+        """By their seconds: as many as handlers have different timeouts."""
 
     async def call(self, handler: Handler, arguments: dict[str, Any]) -> Failure | None:
         """Run the handler; None when it finished. Raises Interrupted when this task is stopped."""
-        limit = asyncio.timeout(None)
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("a handler runs in a task")
+        cancelled_before = task.cancelling()
+        deadlines = self._deadlines.get(handler.timeout) or self._deadlines_of(handler.timeout)
+        began = False
         try:
-            if not handler.is_async:
+            if handler.is_async:
+                deadlines.begin(task)
+                began = True
+                await handler.function(**arguments)
+            else:
                 await self._free_threads.acquire()
-            # Its time begins here: waiting for a thread is not the handler's doing.
-            limit = asyncio.timeout(handler.timeout)
-            async with limit:
-                if handler.is_async:
-                    await handler.function(**arguments)
-                else:
-                    await self._in_thread(handler.function, arguments)
+                deadlines.begin(task)  # now: waiting for a thread is not the handler's doing
+                began = True
+                await self._in_thread(handler.function, arguments)
         except BaseException as error:  # noqa: BLE001 - SystemExit of a handler must not end the consumer
-            if isinstance(error, asyncio.CancelledError) and asked_to_stop():
-                raise Interrupted from None
-            if isinstance(error, TimeoutError) and limit.expired():
-                return Failure(
-                    Cause.RAISED,
-                    error="TimeoutError",
-                    message=f"not finished within its timeout of {readable(handler.timeout)}",
-                    types=(TimeoutError,),
-                )
+            overdue = began and deadlines.end(task)
+            if isinstance(error, asyncio.CancelledError):
+                if overdue and task.cancelling() <= cancelled_before:
+                    return _not_finished(handler.timeout)
+                if asked_to_stop():
+                    raise Interrupted from None
+            if isinstance(error, TimeoutError) and overdue:
+                return _not_finished(handler.timeout)
             return classify(error)
+        deadlines.end(task)
         return None
 
     @property
@@ -62,6 +70,9 @@ class Caller:
     def close(self) -> None:
         """Take no more work; does not wait for threads that hang."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _deadlines_of(self, seconds: float) -> Deadlines:
+        return self._deadlines.setdefault(seconds, Deadlines(seconds))
 
     async def _in_thread(self, function: Callable[..., Any], arguments: dict[str, Any]) -> None:
         context = contextvars.copy_context()
@@ -88,3 +99,12 @@ class Caller:
         error = await asyncio.wrap_future(future)
         if error is not None:
             raise error
+
+
+def _not_finished(timeout: float) -> Failure:
+    return Failure(
+        Cause.RAISED,
+        error="TimeoutError",
+        message=f"not finished within its timeout of {readable(timeout)}",
+        types=(TimeoutError,),
+    )

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from common.event import Event
-from common.logs import Logger
+from common.logs import Logger, get_logger
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,9 +19,12 @@ class Context:
     deadline: float
     """When the handler's timeout ends, on the event loop's clock (`loop.time()`)."""
     group: str
-    logger: Logger
-    """Says the event's id and type on each line."""
     state: Any = None
     """What the `@lifespan` of this process yielded."""
     replays: int = 0
     """Times it was replayed out of the dead letters."""
+
+    @property
+    def logger(self) -> Logger:
+        """Says the event's id and type on each line."""
+        return get_logger(event_id=self.event.id, event_type=self.event.type)

@@ -7,7 +7,6 @@ identity that CloudEvents gives, so that renaming a handler runs nothing again.
 
 import asyncio
 from collections import OrderedDict
-from dataclasses import dataclass
 from enum import Enum, auto
 from hashlib import sha256
 
@@ -36,14 +35,10 @@ class Claim(Enum):
     """Another event was seen under the same source and id, with other content."""
 
 
-@dataclass(slots=True)
-class _Record:
-    hop: int
-    """The copy that is in hand, or that was moved or done."""
-    content: int
-    """A hash of the bytes: copies of an event are equal to the byte."""
-    running: asyncio.Future[None] | None
-    done: bool = False
+_InHand = tuple[int, int]
+"""The copy (its hop), and a hash of the bytes: copies of an event are equal to the byte."""
+_Past = tuple[int, int, bool]
+"""The same of what is finished, and whether it was done. Plain tuples: two for each event."""
 
 
 class MemoryInbox:
@@ -51,54 +46,62 @@ class MemoryInbox:
 
     def __init__(self, size: int = REMEMBERED) -> None:
         self._size = size
-        self._records: OrderedDict[Key, _Record] = OrderedDict()
+        self._past: OrderedDict[Key, _Past] = OrderedDict()
+        self._in_hand: dict[Key, _InHand] = {}
+        self._ends: dict[Key, asyncio.Future[None]] = {}
+        """Where another delivery waits for the end of a run."""
 
     def __len__(self) -> int:
         """Events remembered now."""
-        return len(self._records)
+        return len(self._past) + len(self._in_hand)
+
+    def take(self, key: Key, hop: int, body: bytes) -> Claim | None:
+        """Take the event in hand, unless it was seen before; None while it is in hand already."""
+        if key in self._in_hand:
+            return None
+        content = hash(body)
+        found = self._past.get(key)
+        if found is not None:
+            last_hop, same, done = found
+            if content != same:
+                return Claim.CONFLICT
+            if done or hop <= last_hop:
+                return Claim.SEEN
+            del self._past[key]
+        self._in_hand[key] = hop, content
+        return Claim.TAKEN
 
     async def claim(self, key: Key, hop: int, body: bytes) -> Claim:
-        """Take the event in hand, unless it was seen before.
-
-        Waits while another delivery of it is in hand here.
-        """
-        content = hash(body)
-        while (found := self._records.get(key)) is not None:
-            if found.running is not None:
-                await asyncio.shield(found.running)
-                continue
-            if found.content != content:
-                return Claim.CONFLICT
-            if found.done or hop <= found.hop:
-                return Claim.SEEN
-            break
-        self._records[key] = _Record(hop, content, asyncio.get_running_loop().create_future())
-        self._records.move_to_end(key)
-        return Claim.TAKEN
+        """Take it, and wait while another delivery of it is in hand here."""
+        while (claim := self.take(key, hop, body)) is None:
+            end = self._ends.get(key)
+            if end is None:
+                end = self._ends[key] = asyncio.get_running_loop().create_future()
+            await asyncio.shield(end)
+        return claim
 
     def done(self, key: Key) -> None:
         """It is handled: never again here."""
-        self._settled(key, done=True)
+        self._remember(key, done=True)
 
     def moved(self, key: Key) -> None:
         """A later copy of it is safe with the broker: this copy is finished, that one is not."""
-        self._settled(key, done=False)
+        self._remember(key, done=False)
 
     def forget(self, key: Key) -> None:
         """Nothing came of it: it may be taken in hand again."""
-        record = self._records.pop(key, None)
-        if record is not None and record.running is not None:
-            record.running.set_result(None)
+        self._in_hand.pop(key, None)
+        self._tell_end(key)
 
-    def _settled(self, key: Key, *, done: bool) -> None:
-        record = self._records[key]
-        record.done = done
-        if record.running is not None:
-            record.running.set_result(None)
-            record.running = None
-        for _ in range(len(self._records) - self._size):
-            oldest, found = next(iter(self._records.items()))
-            if found.running is None:
-                del self._records[oldest]
-            else:
-                self._records.move_to_end(oldest)  # in hand: as many as the concurrency at most
+    def _remember(self, key: Key, *, done: bool) -> None:
+        hop, content = self._in_hand.pop(key)
+        self._past[key] = hop, content, done
+        if self._ends:
+            self._tell_end(key)
+        while len(self._past) > self._size:
+            self._past.popitem(last=False)
+
+    def _tell_end(self, key: Key) -> None:
+        end = self._ends.pop(key, None)
+        if end is not None:
+            end.set_result(None)

@@ -28,24 +28,32 @@ class Parameters:
     kinds: tuple[tuple[str, Kind], ...]
     payload: TypeAdapter[Any] | None
 
-    def arguments(self, event: Event, context: Context) -> dict[str, Any]:
-        """Make the keyword arguments. Raises InvalidPayload."""
+    @property
+    def ask_for_context(self) -> bool:
+        """Whether one of them is the context."""
+        return any(kind == "context" for _, kind in self.kinds)
+
+    def arguments(self, event: Event, context: Context | None) -> dict[str, Any]:
+        """Make the keyword arguments; the context only where it is asked for.
+
+        Raises InvalidPayload.
+        """
         made: dict[str, Any] = {}
         for name, kind in self.kinds:
-            match kind:
-                case "event":
-                    made[name] = event
-                case "context":
-                    made[name] = context
-                case "payload":
-                    made[name] = self._validated(event)
+            if kind == "payload":
+                made[name] = self._validated(event)
+            elif kind == "event":
+                made[name] = event
+            else:
+                made[name] = context
         return made
 
     def _validated(self, event: Event) -> Any:
         if self.payload is None:
             return event.data
         try:
-            return self.payload.validate_python(event.data)
+            # What the adapter's own method does, without the 12 options that it passes on.
+            return self.payload.validator.validate_python(event.data)
         except ValidationError as error:
             raise InvalidPayload(_problems(error)) from None
         except Exception as error:

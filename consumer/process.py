@@ -1,17 +1,17 @@
 """One delivery from arrival to settlement: read, claim, handle, decide, settle, tell."""
 
 import asyncio
-from dataclasses import dataclass
+from time import perf_counter
 
 from common.errors import ConfigError
 from common.event import Event
 from common.history import History
-from common.logs import get_logger
+from common.logs import get_logger, says_debug
 from common.message import Delivery
 from common.metrics import UNKNOWN_TYPE, Metrics
 from consumer.attempt import Attempts
 from consumer.inbox import Claim, Key, MemoryInbox, key_of
-from consumer.policy import Cause, Dead, Done, Failure, Isolate, Release, RetryIn
+from consumer.policy import Cause, Dead, Done, Failure, Isolate, Outcome, Release, RetryIn
 from consumer.settle import Settle
 from consumer.verdict import Verdict
 
@@ -23,41 +23,52 @@ _CONFLICT = Failure(
 )
 
 
-@dataclass(frozen=True)
 class Process:
     """What happens to each delivery. Metrics and the log line come after the settle."""
 
-    attempts: Attempts
-    inbox: MemoryInbox
-    settle: Settle
-    metrics: Metrics
+    def __init__(
+        self, attempts: Attempts, inbox: MemoryInbox, settle: Settle, metrics: Metrics
+    ) -> None:
+        self._attempts = attempts
+        self._inbox = inbox
+        self._settle = settle
+        self._metrics = metrics
+        self._lag = metrics.event_lag_seconds.labels()
+        self._says_debug = says_debug()
+        self._in_flight = 0
+        metrics.in_flight.set_function(lambda: self._in_flight)
 
     async def __call__(self, delivery: Delivery) -> None:
         """Process one delivery; when cancelled, hand it back."""
         if delivery.redelivered:
-            self.metrics.redelivered.inc()
+            self._metrics.redelivered.inc()
         key: Key | None = None
         verdict: Verdict
         try:
             history = History.of(delivery)
-            event = self.attempts.read(delivery, history)
-            if not isinstance(event, Event):
-                verdict = self.attempts.decided(event, history)
+            event = self._attempts.read(delivery, history)
+            if isinstance(event, Failure):
+                verdict = self._attempts.decided(event, history)
             else:
                 named = key_of(event.source, event.id)
-                match await self.inbox.claim(named, history.hop, delivery.message.body):
-                    case Claim.SEEN:
-                        self._duplicate(delivery, event)
-                        return
-                    case Claim.CONFLICT:
-                        verdict = self.attempts.decided(_CONFLICT, history, event)
-                    case Claim.TAKEN:
-                        key = named
-                        verdict = await self._handled(event, history)
-            settled = await self.settle(delivery, verdict, key)
+                body = delivery.message.body
+                claim = self._inbox.take(named, history.hop, body)
+                if claim is None:
+                    claim = await self._inbox.claim(named, history.hop, body)
+                if claim is Claim.TAKEN:
+                    key = named
+                    verdict = await self._handled(event, history)
+                elif claim is Claim.SEEN:
+                    self._duplicate(delivery, event)
+                    return
+                else:
+                    verdict = self._attempts.decided(_CONFLICT, history, event)
+            if isinstance(verdict.outcome, Done):
+                settled = self._settle.done(delivery, key)
+            else:
+                settled = await self._settle(delivery, verdict, key)
         except asyncio.CancelledError:
-            if key is not None:
-                self.inbox.forget(key)
+            self._let_go(key)
             delivery.nack()
             raise
         except ConfigError:
@@ -66,64 +77,71 @@ class Process:
             # A bug of ours, met by this one message: the others go on, and the delivery limit sets
             # it aside in the end.
             get_logger().exception("delivery_failed", message_id=delivery.message.message_id)
-            if key is not None:
-                self.inbox.forget(key)
+            self._let_go(key)
             await asyncio.sleep(PAUSE_AFTER_A_BUG)
             delivery.reject()
             return
         self._tell(verdict, settled=settled)
 
     async def _handled(self, event: Event, history: History) -> Verdict:
-        clock = asyncio.get_running_loop().time
-        started = clock()
         if event.time is not None:
-            lag = self.attempts.clock() / 1000 - event.time.timestamp()
-            self.metrics.event_lag_seconds.observe(max(0.0, lag))
-        self.metrics.in_flight.inc()
+            lag = self._attempts.clock() / 1000 - event.time.timestamp()
+            self._lag.observe(lag if lag > 0 else 0.0)
+        started = perf_counter()
+        self._in_flight += 1
         try:
-            verdict = await self.attempts.handle(event, history)
+            verdict = await self._attempts.handle(event, history)
         finally:
-            self.metrics.in_flight.dec()
-        self.metrics.handler_seconds.labels(verdict.label).observe(clock() - started)
+            self._in_flight -= 1
+        self._metrics.handler_seconds.labels(verdict.label).observe(perf_counter() - started)
         return verdict
+
+    def _let_go(self, key: Key | None) -> None:
+        if key is not None:
+            self._inbox.forget(key)
 
     def _duplicate(self, delivery: Delivery, event: Event) -> None:
         delivery.ack()
-        self.metrics.consumed.labels(UNKNOWN_TYPE, "duplicate").inc()
+        self._metrics.consumed.labels(UNKNOWN_TYPE, "duplicate").inc()
         get_logger().debug("event_duplicate", event_id=event.id, event_type=event.type)
 
     def _tell(self, verdict: Verdict, *, settled: bool) -> None:
-        event, failure = verdict.event, verdict.failure
+        outcome = _word(verdict.outcome) if settled else "lost_channel"
+        self._metrics.consumed.labels(verdict.label, outcome).inc()
+        if outcome == "handled" and not self._says_debug:
+            return  # most events: not even a logger is made for a line that nobody reads
+        self._say(verdict, outcome)
+
+    def _say(self, verdict: Verdict, outcome: str) -> None:
+        event, failure, attempts = verdict.event, verdict.failure, verdict.history.attempts
         log = get_logger(
             event_id=event.id if event else None, event_type=event.type if event else None
         )
-        if not settled:
-            self.metrics.consumed.labels(verdict.label, "lost_channel").inc()
+        why = {} if failure is None else {"error": failure.error, "message": failure.message}
+        if outcome == "lost_channel":
             log.debug("event_not_settled", outcome=type(verdict.outcome).__name__)
             return
-        why = {} if failure is None else {"error": failure.error, "message": failure.message}
-        outcome = "released"
         match verdict.outcome:
             case Done():
-                outcome = "handled"
-                log.debug("event_handled", attempt=verdict.history.attempts + 1)
-            case RetryIn(delay=delay, counted=counted):
-                outcome = "retried" if counted else "postponed"
-                log.info(
-                    "event_retried" if counted else "event_postponed",
-                    attempt=verdict.history.attempts,
-                    retry_in=round(delay, 2),
-                    **why,
-                )
+                log.debug("event_handled", attempt=attempts + 1)
+            case RetryIn(delay=delay):
+                said = "event_retried" if outcome == "retried" else "event_postponed"
+                log.info(said, attempt=attempts, retry_in=round(delay, 2), **why)
             case Dead(reason=reason):
-                outcome = "dead"
-                self.metrics.dead_lettered.labels(verdict.label, reason.value).inc()
-                log.warning(
-                    "event_dead_lettered",
-                    reason=reason.value,
-                    attempts=verdict.history.attempts,
-                    **why,
-                )
+                self._metrics.dead_lettered.labels(verdict.label, reason.value).inc()
+                log.warning("event_dead_lettered", reason=reason.value, attempts=attempts, **why)
             case Release() | Isolate():
                 log.debug("event_released")
-        self.metrics.consumed.labels(verdict.label, outcome).inc()
+
+
+def _word(outcome: Outcome) -> str:
+    """Name an outcome in the metrics."""
+    match outcome:
+        case Done():
+            return "handled"
+        case RetryIn(counted=counted):
+            return "retried" if counted else "postponed"
+        case Dead():
+            return "dead"
+        case Release() | Isolate():
+            return "released"

@@ -48,6 +48,7 @@ class Handler:
     parameters: Parameters
     is_async: bool
     location: str
+    asks_for_context: bool
 
     @property
     def name(self) -> str:
@@ -210,14 +211,16 @@ def _checked(one: Declaration, policy: RetryPolicy, timeout: float) -> Handler:
     chosen = one.retry or policy
     if one.attempts is not None:
         chosen = replace(chosen, attempts=one.attempts)
+    parameters = read_parameters(function, one.location)
     return Handler(
         pattern=one.pattern,
         function=function,
         policy=chosen,
         timeout=timeout if one.timeout is None else one.timeout,
-        parameters=read_parameters(function, one.location),
+        parameters=parameters,
         is_async=inspect.iscoroutinefunction(kind),
         location=one.location,
+        asks_for_context=parameters.ask_for_context,
     )
 
 

@@ -58,9 +58,7 @@ class Settle:
         """Carry the outcome out; False when the delivery's channel was gone before it was safe."""
         match verdict.outcome:
             case Done():
-                if key is not None:
-                    self._inbox.done(key)
-                return self._ack(delivery)
+                return self.done(delivery, key)
             case RetryIn(delay=delay):
                 tier = self._tier(delay)
                 return await self._copied(
@@ -74,6 +72,12 @@ class Settle:
                 if key is not None:
                     self._inbox.forget(key)
                 return delivery.nack()
+
+    def done(self, delivery: Delivery, key: Key | None) -> bool:
+        """Settle what was handled, as most events are: nothing has to be waited for."""
+        if key is not None:
+            self._inbox.done(key)
+        return self._ack(delivery)
 
     async def _copied(
         self, delivery: Delivery, copy: Publishing, key: Key | None, tier: int | None

@@ -7,11 +7,11 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from prometheus_client import Counter, Gauge, Histogram
 from pydantic.fields import FieldInfo
 
 from common import errors
 from common.deadletter import Reason
+from common.instruments import Instrument
 from common.metrics import Metrics
 from common.settings import Settings, variable_of
 from common.topology import EVENTS, UNROUTED, group_topology
@@ -86,11 +86,9 @@ def _default(field: FieldInfo) -> str:
 
 def _metrics() -> Iterator[tuple[str, ...]]:
     for metric in vars(Metrics()).values():
-        if isinstance(metric, Counter | Gauge | Histogram):
-            suffix = "_total" if isinstance(metric, Counter) else ""
-            described = next(iter(metric.describe()))
-            labels = ", ".join(metric._labelnames) or "-"  # noqa: SLF001 - the library tells it nowhere else
-            yield (f"`{described.name}{suffix}`", described.type, labels, described.documentation)
+        if isinstance(metric, Instrument):
+            labels = ", ".join(metric.labelnames) or "-"
+            yield (f"`{metric.name}{metric.suffix}`", metric.kind, labels, metric.documentation)
 
 
 def _exchanges() -> Iterator[tuple[str, ...]]:

@@ -24,8 +24,9 @@ from common.message import Confirmed, Nacked, Returned, Unknown
 from common.metrics import Metrics
 from common.probes import Health
 from common.settings import load
+from producer.answers import explained
+from producer.deadlines import OUT_OF_TIME, Deadlines
 from producer.outbox import Entry
-from producer.publisher import explained
 from producer.relay import ROLE, Relay
 from producer.settings import ProducerSettings
 
@@ -58,6 +59,7 @@ class Producer:
         self._relay: Relay | None = None
         self._running: asyncio.Task[None] | None = None
         self._drain_seconds = 0.0
+        self._deadlines = Deadlines()
 
     async def __aenter__(self) -> Self:
         """Begin to connect. Raises ConfigError for a wrong setting."""
@@ -85,6 +87,7 @@ class Producer:
         finally:
             running.cancel()
             await asyncio.wait((running,))
+            self._deadlines.stop()
         # A TidingsError that ended it was given to every publish; here it would hide the block's.
         bug = None if running.cancelled() else running.exception()
         if bug is not None and not isinstance(bug, TidingsError):
@@ -112,38 +115,43 @@ class Producer:
         Unroutable, ConfirmUnknown or OutboxFull. AccessRefused or TopologyMismatch when the broker
         will never take it as things are.
         """
-        given = dict(extensions or {})
+        relay = self._serving()
+        given = dict(extensions) if extensions else {}
         if key is not None:
             given["partitionkey"] = key
-        event = Event(
-            type=type,
-            data=data,
-            id=id or "",
-            source=source or "",
-            subject=subject,
-            extensions=given,
-        )
-        return await self.publish_event(event, timeout=timeout)
+        event = relay.writer.made(type, data, id or "", source or "", subject, given)
+        return await self._confirmed(relay, event, timeout)
 
     async def publish_event(self, event: Event, *, timeout: float = PUBLISH_SECONDS) -> Event:
         """Publish an event that is already made; see `publish`. Empty attributes are filled in."""
-        relay, running = self._entered()
-        if running.done():
-            raise _end_of(running)
-        event = relay.writer.fresh(event)
+        relay = self._serving()
+        return await self._confirmed(relay, relay.writer.fresh(event), timeout)
+
+    async def _confirmed(self, relay: Relay, event: Event, timeout: float) -> Event:
+        """Send a complete event and wait for its confirm."""
         publishing = relay.writer.publishing(event)
         deadline = asyncio.get_running_loop().time() + timeout
         entry = await relay.outbox.append(publishing, deadline=deadline)
+        self._deadlines.begin(entry.settled, deadline)
         try:
-            left = deadline - asyncio.get_running_loop().time()
-            await asyncio.wait((entry.settled,), timeout=max(left, 0.0))
-            if not entry.settled.done():
-                raise self._given_up(entry, event, timeout)
+            problem = await entry.settled
+        except asyncio.CancelledError:
+            relay.outbox.withdraw(entry)
+            raise
         finally:
-            relay.outbox.withdraw(entry)  # nothing when it is settled; also when cancelled
-        if problem := entry.settled.result():
+            self._deadlines.end(entry.settled)
+        if problem is OUT_OF_TIME:
+            relay.outbox.withdraw(entry)
+            raise self._given_up(entry, event, timeout)
+        if problem is not None:
             raise _again(problem)
         return event
+
+    def _serving(self) -> Relay:
+        relay, running = self._entered()
+        if running.done():
+            raise _end_of(running)
+        return relay
 
     def _entered(self) -> tuple[Relay, asyncio.Task[None]]:
         if self._relay is None or self._running is None:
@@ -154,7 +162,7 @@ class Producer:
         """Say what is known about an event that was not confirmed in time, and what to do."""
         what = f"event '{event.type}' (id {event.id}) was not confirmed within {timeout:g} s"
         again = f"publish it again with id='{event.id}'"
-        if entry.in_flight:
+        if entry.sent_at is not None:
             return ConfirmUnknown(f"{what}: no answer yet, it may be stored; {again}")
         match entry.last:
             case Nacked() as answer:

@@ -7,34 +7,36 @@ end of the process.
 
 import asyncio
 from collections import OrderedDict, deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 from common.errors import OutboxFull, TidingsError
 from common.message import Answer, Publishing
+from producer.deadlines import OUT_OF_TIME, Deadlines, Waiter
 
 MEMORY_BYTES = 64 * 1024 * 1024
 """Bodies that a `MemoryOutbox` holds at most, whatever their number."""
 
 
-@dataclass(order=True, slots=True)
+@dataclass(eq=False, slots=True)
 class Entry:
-    """An accepted event on its way. Sorts by `number`, the order of acceptance.
+    """An accepted event on its way.
 
     `settled` tells whoever brought it how it ended: None for confirmed, or the error. The error is
     a value and not the future's exception: most entries have nobody who asks for it.
     """
 
     number: int
-    publishing: Publishing = field(compare=False)
-    settled: "asyncio.Future[TidingsError | None]" = field(compare=False)
-    deadline: float | None = field(default=None, compare=False)
+    """Its place in the order of acceptance."""
+    publishing: Publishing
+    settled: Waiter
+    deadline: float | None = None
     """Loop time at which whoever brought it stops waiting; None: nobody waits."""
-    in_flight: bool = field(default=False, compare=False)
-    """Whether it has been sent and not answered at this moment."""
-    failures: int = field(default=0, compare=False)
+    sent_at: float | None = None
+    """When it was sent, by the monotonic clock, while it is not answered."""
+    failures: int = 0
     """Answers other than `Confirmed`, on a live connection."""
-    last: Answer | None = field(default=None, compare=False)
+    last: Answer | None = None
     """The last answer that was not `Confirmed`."""
 
 
@@ -62,8 +64,15 @@ class Outbox(Protocol):
         """
         ...
 
-    async def take(self) -> Entry:
-        """Return the oldest entry that was not taken yet, waiting for one. It stays accepted."""
+    async def take(self, most: int) -> list[Entry]:
+        """Return the oldest entries that are not taken, `most` at most, waiting for the first.
+
+        They stay accepted.
+        """
+        ...
+
+    def give_back(self, entry: Entry) -> None:
+        """Let a taken entry be taken again, before all that are younger."""
         ...
 
     def confirm(self, entry: Entry) -> None:
@@ -90,10 +99,13 @@ class MemoryOutbox:
         self._size = size
         self._max_bytes = max_bytes
         self._bytes = 0
-        self._accepted = 0
-        self._unconfirmed: OrderedDict[int, Entry] = OrderedDict()
+        self._last_number = 0
+        self._unconfirmed: dict[int, Entry] = {}
         self._untaken: OrderedDict[int, Entry] = OrderedDict()
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._given_back: dict[int, Entry] = {}
+        """All older than all of `_untaken`, in no order."""
+        self._waiting: deque[Waiter] = deque()
+        self._deadlines = Deadlines()
         self._arrived = asyncio.Event()
         self._empty = asyncio.Event()
         self._empty.set()
@@ -107,35 +119,44 @@ class MemoryOutbox:
     @property
     def full(self) -> bool:
         """Whether an `append` would have to wait now."""
-        return self.depth >= self._size or self._bytes >= self._max_bytes
+        return len(self._unconfirmed) >= self._size or self._bytes >= self._max_bytes
 
     async def append(self, publishing: Publishing, *, deadline: float | None = None) -> Entry:
         """Accept; see `Outbox.append`. Who waits is served in the order of arrival."""
-        if self._closed is None and (self.full or self._waiting):
+        if self._closed is None and (self._waiting or self.full):
             await self._room(deadline)
         if self._closed is not None:
             raise self._closed
-        self._accepted += 1
-        entry = Entry(
-            number=self._accepted,
-            publishing=publishing,
-            settled=asyncio.get_running_loop().create_future(),
-            deadline=deadline,
-        )
-        self._unconfirmed[entry.number] = entry
-        self._untaken[entry.number] = entry
+        self._last_number = number = self._last_number + 1
+        entry = Entry(number, publishing, asyncio.Future(), deadline)
+        if not self._unconfirmed:
+            self._empty.clear()
+        self._unconfirmed[number] = entry
+        self._untaken[number] = entry
         self._bytes += len(publishing.message.body)
         self._arrived.set()
-        self._empty.clear()
-        self._let_in()  # one large event's end is room for several small ones
+        if self._waiting:
+            self._let_in()  # one large event's end is room for several small ones
         return entry
 
-    async def take(self) -> Entry:
-        """Return the oldest entry that was not taken yet, waiting for one."""
-        while not self._untaken:
+    async def take(self, most: int) -> list[Entry]:
+        """Return the oldest entries that are not taken, `most` at most, waiting for the first."""
+        untaken, given_back = self._untaken, self._given_back
+        while not (untaken or given_back):
             self._arrived.clear()
             await self._arrived.wait()
-        return self._untaken.popitem(last=False)[1]
+        taken: list[Entry] = []
+        if given_back:
+            taken += [given_back.pop(number) for number in sorted(given_back)[:most]]
+        while untaken and len(taken) < most:
+            taken.append(untaken.popitem(last=False)[1])
+        return taken
+
+    def give_back(self, entry: Entry) -> None:
+        """Let a taken entry be taken again; nothing if it is settled."""
+        if entry.number in self._unconfirmed:
+            self._given_back[entry.number] = entry
+            self._arrived.set()
 
     def confirm(self, entry: Entry) -> None:
         """The broker has it: forget it."""
@@ -156,28 +177,33 @@ class MemoryOutbox:
             self._forget(entry, error)
         while self._waiting:
             self._let_in()
+        self._deadlines.stop()
 
     async def _room(self, deadline: float | None) -> None:
         """Wait in line until there is room, or the outbox is closed."""
         loop = asyncio.get_running_loop()
-        turn: asyncio.Future[None] = loop.create_future()
+        turn: Waiter = loop.create_future()
         self._waiting.append(turn)
         while True:
+            if deadline is not None:
+                self._deadlines.begin(turn, deadline)
             try:
-                async with asyncio.timeout_at(deadline):
-                    await turn
-            except BaseException as error:
+                ending = await turn
+            except asyncio.CancelledError:
                 self._leave(turn)
-                if isinstance(error, TimeoutError):
-                    raise self._too_full() from None
                 raise
+            finally:
+                self._deadlines.end(turn)
+            if ending is OUT_OF_TIME:
+                self._leave(turn)
+                raise self._too_full()
             if not self.full or self._closed is not None:
                 return
             # Somebody who came a moment later was faster: the first place in the line again.
             turn = loop.create_future()
             self._waiting.appendleft(turn)
 
-    def _leave(self, turn: "asyncio.Future[None]") -> None:
+    def _leave(self, turn: Waiter) -> None:
         if turn in self._waiting:
             self._waiting.remove(turn)
         elif not turn.cancelled():
@@ -194,13 +220,16 @@ class MemoryOutbox:
     def _forget(self, entry: Entry, error: TidingsError | None) -> None:
         if self._unconfirmed.pop(entry.number, None) is None:
             return
-        self._untaken.pop(entry.number, None)
+        if entry.sent_at is None:  # else it is taken
+            self._untaken.pop(entry.number, None)
+            self._given_back.pop(entry.number, None)
         self._bytes -= len(entry.publishing.message.body)
         if not entry.settled.done():
             entry.settled.set_result(error)
         if not self._unconfirmed:
             self._empty.set()
-        self._let_in()
+        if self._waiting:
+            self._let_in()
 
     def _too_full(self) -> OutboxFull:
         return OutboxFull(

@@ -1,27 +1,30 @@
 """Outbox -> broker: send with a window, forget what is confirmed, send everything else again.
 
-Up to `window` entries are under way. What was not confirmed goes back into the line, which is
-sorted by the order of acceptance: after a lost connection the oldest is sent first, before
-anything newer. Always with the same id, so that a copy the broker had after all is only a
-duplicate.
+Up to `window` entries are under way. What was not confirmed goes back to the outbox, which gives
+the oldest out first: after a lost connection they are sent before anything newer. Always with the
+same id, so that a copy the broker had after all is only a duplicate.
 """
 
 import asyncio
-import math
 import random
-from collections.abc import Awaitable, Callable
-from typing import assert_never
+from functools import partial
+from time import monotonic
 
 from common.broker import Connection, Supervisor
-from common.errors import BrokerUnavailable, ConfigError, InvalidEvent
-from common.logs import get_logger
-from common.message import Answer, Confirmed, Nacked, Returned, Unknown
-from common.metrics import UNKNOWN_TYPE, Metrics
+from common.errors import AccessRefused, InvalidEvent, TidingsError
+from common.logs import get_logger, says_debug
+from common.message import Answer, Confirmed, Nacked
+from common.metrics import Metrics
+from producer.answers import AnswerCounts, explained, outcome
 from producer.outbox import Entry, Outbox
+from producer.repair import Repair, Repairer
 from producer.seldom import Seldom
 
 WINDOW = 256
 """Entries under way. One confirm per round trip and entry: 256 keep a broker 25 ms away busy."""
+MOST_PUT_OFF = 1024
+"""Entries that wait for their next try. They are not under way, so that a queue that refuses all
+it gets does not hold up the events of other queues; with so many of them nothing is sent."""
 PUBLISH_SECONDS = 10.0
 """Without an answer for this long the same event is sent again."""
 FIRST_DELAY = 0.1
@@ -30,15 +33,8 @@ LONGEST_DELAY = 5.0
 ANSWER_SECONDS = 0.5
 """What an answer may take. No entry is sent again with less time than this before its deadline:
 that would only turn a clear No into "it may be stored"."""
-MOST_TYPES = 100
-"""Event types with a metric of their own; a program that makes up types must not flood a scrape."""
 NOTICE_SECONDS = 10.0
 """Between two log lines about the same kind of answer."""
-REPAIR_SECONDS = 2.0
-"""Between two tries to put the topology back."""
-
-Repair = Callable[[Connection], Awaitable[None]]
-"""Makes sure that the topology is there."""
 
 
 class Publisher:
@@ -59,84 +55,120 @@ class Publisher:
     ) -> None:
         self._outbox = outbox
         self._supervisor = supervisor
-        self._metrics = metrics
-        self._repairer = _Repairer(repair)
-        self._free = asyncio.Semaphore(window)
-        self._line: asyncio.PriorityQueue[Entry] = asyncio.PriorityQueue()
+        self._counts = AnswerCounts(metrics)
+        self._repairer = Repairer(repair)
+        self._window = window
+        self._under_way = 0
+        self._put_off = 0
+        self._room = asyncio.Event()
         self._tasks = asyncio.TaskGroup()
+        self._over = False
         self._notices = Seldom(NOTICE_SECONDS)
-        self._types: set[str] = set()
         self._log = get_logger(role="publish")
+        self._tells_each = says_debug()
 
     async def run(self) -> None:
         """Publish until cancelled. Raises AccessRefused when the user may not publish."""
         async with self._tasks:
-            self._tasks.create_task(self._fill(), name="outbox to line")
-            self._tasks.create_task(self._send(), name="line to broker")
+            try:
+                await self._forward()
+            finally:
+                self._over = True
 
-    async def _fill(self) -> None:
-        while True:
-            await self._free.acquire()
-            self._line.put_nowait(await self._outbox.take())
-
-    async def _send(self) -> None:
+    async def _forward(self) -> None:
         while True:
             connection = await self._supervisor.connection()
-            entry = await self._line.get()
-            if connection.closed.is_set():
-                self._line.put_nowait(entry)  # back to its place, for the next connection
+            await connection.until_sendable()
+            if not connection.sendable:
+                await asyncio.sleep(0)  # closed; the supervisor hears of it in this turn
+            while connection.sendable:
+                while (room := self._places) <= 0:
+                    self._room.clear()
+                    await self._room.wait()
+                self._send(await self._outbox.take(room), connection)
+
+    @property
+    def _places(self) -> int:
+        return self._window - self._under_way if self._put_off < MOST_PUT_OFF else 0
+
+    def _send(self, entries: list[Entry], connection: Connection) -> None:
+        """Send what the connection takes now; the others keep their place for the next time."""
+        now = monotonic()
+        for entry in entries:
+            if entry.settled.done():  # given up in this turn, and about to be withdrawn
                 continue
-            self._tasks.create_task(self._try(entry, connection))
+            if not connection.sendable:
+                self._outbox.give_back(entry)
+                continue
+            answered = partial(self._answered, entry, connection)
+            try:
+                connection.send(entry.publishing, answered, timeout=PUBLISH_SECONDS)
+            except InvalidEvent as error:
+                self._refuse(entry, error)
+                continue
+            entry.sent_at = now
+            self._under_way += 1
 
-    async def _try(self, entry: Entry, connection: Connection) -> None:
-        """Send once. Ends with the entry settled and its place in the window free, or in line."""
-        if not entry.settled.done():
-            began = asyncio.get_running_loop().time()
-            answer = await self._publish(entry, connection)
-            if isinstance(answer, Confirmed):
-                self._outbox.confirm(entry)
-                message = entry.publishing.message
-                self._log.debug(
-                    "event_published", event_id=message.message_id, event_type=message.type
-                )
-            elif answer is not None:
-                entry.last = answer
-                if not connection.closed.is_set():  # else the supervisor has its own back-off
-                    silent = asyncio.get_running_loop().time() - began >= PUBLISH_SECONDS
-                    await self._back_off(entry, answer, connection, silent=silent)
-        if entry.settled.done():
-            self._free.release()
-        else:
-            self._line.put_nowait(entry)
+    def _answered(
+        self, entry: Entry, connection: Connection, answer: Answer | AccessRefused | InvalidEvent
+    ) -> None:
+        """Take the answer to one entry; what takes time for it gets a task of its own."""
+        self._under_way -= 1
+        self._room.set()
+        if isinstance(answer, TidingsError):
+            self._never(entry, answer)
+            return
+        assert entry.sent_at is not None  # noqa: S101 - for the type checker: it was sent
+        seconds = monotonic() - entry.sent_at
+        publishing = entry.publishing
+        self._counts.add(publishing.routing_key, answer, seconds)
+        if isinstance(answer, Confirmed):
+            self._outbox.confirm(entry)
+            if self._tells_each:
+                kind, identity = publishing.message.type, publishing.message.message_id
+                self._log.debug("event_published", event_id=identity, event_type=kind)
+        elif not entry.settled.done() and not self._over:  # who gave it up found it under way
+            entry.sent_at = None
+            entry.last = answer
+            if connection.closed.is_set():  # the supervisor has its own back-off
+                self._outbox.give_back(entry)
+                return
+            self._put_off += 1
+            silent = seconds >= PUBLISH_SECONDS
+            self._tasks.create_task(self._again(entry, answer, connection, silent=silent))
 
-    async def _publish(self, entry: Entry, connection: Connection) -> Answer | None:
-        """Return the broker's answer; None when the event can never be sent, and was withdrawn."""
-        loop = asyncio.get_running_loop()
-        began = loop.time()
-        entry.in_flight = True
+    def _never(self, entry: Entry, error: AccessRefused | InvalidEvent) -> None:
+        """Take an answer that no repetition mends: one event's own fault, or the end of it all."""
+        if isinstance(error, InvalidEvent):
+            self._refuse(entry, error)
+        elif not self._over:
+            self._over = True
+            self._tasks.create_task(_raising(error))
+
+    def _refuse(self, entry: Entry, error: InvalidEvent) -> None:
+        kind = entry.publishing.message.type
+        self._log.error("event_refused", event_type=kind, problem=str(error))
+        self._outbox.withdraw(entry, error)
+
+    async def _again(
+        self, entry: Entry, answer: Answer, connection: Connection, *, silent: bool
+    ) -> None:
+        """Give an entry back to the outbox when it makes sense to send it again."""
         try:
-            answer = await connection.publish(entry.publishing, timeout=PUBLISH_SECONDS)
-        except InvalidEvent as error:
-            kind = entry.publishing.message.type
-            self._log.error("event_refused", event_type=kind, problem=str(error))
-            self._outbox.withdraw(entry, error)
-            return None
+            await self._back_off(entry, answer, connection, silent=silent)
         finally:
-            entry.in_flight = False
-        if not isinstance(answer, Unknown):
-            self._metrics.confirm_seconds.observe(loop.time() - began)
-        label = self._label(entry.publishing.routing_key)
-        self._metrics.published.labels(label, _outcome(answer)).inc()
-        return answer
+            self._put_off -= 1
+            self._room.set()
+        self._outbox.give_back(entry)
 
     async def _back_off(
         self, entry: Entry, answer: Answer, connection: Connection, *, silent: bool
     ) -> None:
         """Wait until it makes sense to send again; `silent`: there was no answer at all."""
         entry.failures += 1
-        outcome = _outcome(answer)
-        if times := self._notices.due(outcome):
-            self._log.warning("not_confirmed", outcome=outcome, times=times, why=explained(answer))
+        kind = outcome(answer)
+        if times := self._notices.due(kind):
+            self._log.warning("not_confirmed", outcome=kind, times=times, why=explained(answer))
         if not isinstance(answer, Nacked) and not silent:
             await self._repairer.repair(connection)  # an exchange or a queue was deleted
         delay = retry_delay(entry.failures, random.random())  # noqa: S311 - jitter, not a secret
@@ -146,61 +178,12 @@ class Publisher:
                 delay = max(left + ANSWER_SECONDS, 0.0)  # withdrawn meanwhile
         await asyncio.wait((entry.settled,), timeout=delay)
 
-    def _label(self, event_type: str) -> str:
-        if event_type in self._types:
-            return event_type
-        if len(self._types) >= MOST_TYPES:
-            return UNKNOWN_TYPE
-        self._types.add(event_type)
-        return event_type
 
-
-class _Repairer:
-    """Puts the topology back, one call for all who found it broken at once."""
-
-    def __init__(self, repair: Repair | None) -> None:
-        self._repair = repair
-        self._turn = asyncio.Lock()
-        self._next = -math.inf
-        self._log = get_logger(role="publish")
-
-    async def repair(self, connection: Connection) -> None:
-        """Repair, unless somebody else did so a moment ago."""
-        loop = asyncio.get_running_loop()
-        async with self._turn:
-            if self._repair is None or connection.closed.is_set() or loop.time() < self._next:
-                return
-            try:
-                await self._repair(connection)
-            except BrokerUnavailable as error:
-                if not connection.closed.is_set():  # else the supervisor tells of it
-                    self._log.warning("topology_not_repaired", problem=str(error))
-            except ConfigError as error:
-                # The events are still ours; ending now would lose what is only in memory.
-                self._log.error("topology_not_repaired", problem=str(error))
-            self._next = loop.time() + REPAIR_SECONDS
+async def _raising(error: AccessRefused) -> None:
+    raise error
 
 
 def retry_delay(failures: int, roll: float) -> float:
     """Return the seconds before the next try: full jitter below a ceiling that doubles."""
     ceiling = min(LONGEST_DELAY, FIRST_DELAY * 2.0 ** min(failures, 16))
     return FIRST_DELAY + roll * (ceiling - FIRST_DELAY)
-
-
-def explained(answer: Answer) -> str:
-    """Say an answer in words."""
-    match answer:
-        case Confirmed():
-            return "stored"
-        case Nacked():
-            return "a queue that is bound for it refused it (full?)"
-        case Returned(reply):
-            return f"no queue is bound for it, and 'events.unrouted' is gone ({reply})"
-        case Unknown(why):
-            return why
-    assert_never(answer)
-
-
-def _outcome(answer: Answer) -> str:
-    """Name an answer as the label of a metric."""
-    return type(answer).__name__.lower()

@@ -41,7 +41,6 @@ class Relay:
             repair=self._ensure if self._mode == "declare" else None,
         )
         metrics.outbox_depth.set_function(lambda: self.outbox.depth)
-        metrics.blocked.set_function(lambda: float(self._blocked))
 
     async def run(self) -> None:
         """Keep connected and publish until cancelled.
@@ -80,8 +79,3 @@ class Relay:
             if asked_to_stop():
                 raise
             raise BrokerUnavailable("connection lost while the topology was declared") from None
-
-    @property
-    def _blocked(self) -> bool:
-        connection = self._supervisor.live
-        return connection is not None and connection.blocked

@@ -1,15 +1,17 @@
 """Complete an author's event (id, source, time) and write it as a message for the exchange."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from uuid import uuid4
+from datetime import UTC, datetime
+from typing import Any
 
 from common.envelope import to_message
-from common.event import Event
+from common.event import Event, ExtensionValue
 from common.message import Publishing
 from common.topology import EVENTS
-from producer.schedule import Tick, moment, tick_id
+from producer.identity import new_id
+from producer.schedule import Tick, tick_id
 from producer.source import Source
 
 Clock = Callable[[], int]
@@ -46,9 +48,27 @@ class EventWriter:
 
     def fresh(self, event: Event) -> Event:
         """Complete an event that has no place in a schedule: a random id, and now."""
-        return event.stamped(id=str(uuid4()), source=self.source, time=moment(self.clock()))
+        return event.stamped(
+            id=event.id or new_id(), source=self.source, time=event.time or self._now()
+        )
+
+    def made(
+        self,
+        type: str,  # noqa: A002 - the attribute's own name
+        data: Any,
+        id: str,  # noqa: A002 - the attribute's own name
+        source: str,
+        subject: str | None,
+        extensions: Mapping[str, ExtensionValue],
+    ) -> Event:
+        """Make a complete event that has no place in a schedule."""
+        now, source = self._now(), source or self.source
+        return Event(type, data, id or new_id(), source, subject, now, None, None, extensions)
+
+    def _now(self) -> datetime:
+        return datetime.fromtimestamp(self.clock() / 1e6, UTC)  # to the microsecond until 2106
 
     def publishing(self, event: Event) -> Publishing:
         """Write a complete event; the event type is the routing key. Raises InvalidEvent."""
         message = to_message(event, app_id=self.source, limit=self.limit)
-        return Publishing(exchange=EVENTS, routing_key=event.type, message=message)
+        return Publishing(EVENTS, event.type, message)

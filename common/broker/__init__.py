@@ -5,7 +5,7 @@ behind this door must meet is `tests/integration/test_door_*.py`.
 """
 
 from common.broker.connection import Connection, connect
-from common.broker.subscription import Subscription
+from common.broker.fastlane.deliveries import Subscription
 from common.broker.supervisor import Supervisor
 
 __all__ = ["Connection", "Subscription", "Supervisor", "connect"]

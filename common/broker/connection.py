@@ -10,9 +10,11 @@ from aiormq.abc import AbstractConnection
 from aiormq.exceptions import AMQPError, ChannelAccessRefused, ChannelNotFoundEntity
 
 from common.broker.declaring import RPC_SECONDS, Declarer, lost_is_unavailable
-from common.broker.dial import SILENCE_SECONDS, WatchedTransport, dial
-from common.broker.publishing import Publisher
-from common.broker.subscription import Subscription
+from common.broker.dial import SILENCE_SECONDS, dial
+from common.broker.fastlane.confirming import Answered
+from common.broker.fastlane.deliveries import Subscription
+from common.broker.fastlane.publisher import Publisher
+from common.broker.fastlane.transport import Lane
 from common.errors import AccessRefused, BrokerUnavailable, TopologyMismatch
 from common.message import Answer, Delivery, Publishing
 from common.topology import Topology
@@ -25,26 +27,54 @@ CLOSE_SECONDS = 3.0
 class Connection:
     """A connection to the broker. `closed` is set, and `reason` filled in, when it is over."""
 
-    def __init__(self, raw: aio_pika.Connection, transport: WatchedTransport) -> None:
+    def __init__(self, raw: aio_pika.Connection, lane: Lane) -> None:
         if raw.transport is None:
             raise BrokerUnavailable("the connection was lost while it was opened")
         self._raw = raw
-        self._transport = transport
+        self._lane = lane
         self._amqp: AbstractConnection = raw.transport.connection
-        self._unblocked = asyncio.Event()
-        self._unblocked.set()
         self.version = _version(self._amqp)
         self.closed = asyncio.Event()
         self.reason = ""
-        self._publisher = Publisher(self._amqp, self._unblocked)
+        self._publisher = Publisher(self._amqp, lane)
         self._declarer = Declarer(self._amqp, self.version)
+        lane.ended.add_done_callback(lambda ended: self._end(ended.result()))
         self._amqp.closing.add_done_callback(self._on_closed)
         self._watcher = asyncio.create_task(self._watch(), name="connection watch")
 
     @property
     def blocked(self) -> bool:
         """Whether the broker takes no publishes now (memory or disk alarm)."""
-        return not self._unblocked.is_set()
+        return bool(self._lane.blocked)
+
+    @property
+    def why_blocked(self) -> str:
+        """The broker's own words for it; empty when it is not blocked."""
+        return self._lane.blocked
+
+    def when_blocked(self, told: Callable[[str], None]) -> None:
+        """Call `told` with the reason when the broker blocks us, with "" when it does no more."""
+        self._lane.on_blocked = told
+
+    @property
+    def sendable(self) -> bool:
+        """Whether `send` may be called now: not blocked, the socket not full, not closed."""
+        return self._publisher.sendable
+
+    async def until_sendable(self) -> None:
+        """Wait until `sendable` or until the connection is closed, whichever comes first."""
+        await self._publisher.until_sendable()
+
+    def send(
+        self, publishing: Publishing, answered: Answered, *, timeout: float = PUBLISH_SECONDS
+    ) -> None:
+        """Publish without waiting; call it only while `sendable`. Raises InvalidEvent.
+
+        `answered` is called exactly once, later, from the event loop: with the broker's answer,
+        with Unknown when the channel is lost or `timeout` seconds have passed, or with the error
+        (AccessRefused, InvalidEvent) that no repetition mends.
+        """
+        self._publisher.send(publishing, answered, timeout=timeout)
 
     async def publish(self, publishing: Publishing, *, timeout: float = PUBLISH_SECONDS) -> Answer:
         """Publish and return the broker's answer; see Publisher.publish for what it raises."""
@@ -61,7 +91,9 @@ class Connection:
         try:
             async with lost_is_unavailable():
                 channel = await self._amqp.channel(publisher_confirms=False, timeout=RPC_SECONDS)
-                subscription = Subscription(channel, prefetch=prefetch, on_delivery=on_delivery)
+                subscription = Subscription(
+                    self._lane, channel, prefetch=prefetch, on_delivery=on_delivery
+                )
                 await subscription.start(queue)
         except ChannelNotFoundEntity:
             raise TopologyMismatch(f"queue '{queue}' does not exist") from None
@@ -89,23 +121,17 @@ class Connection:
         with suppress(TimeoutError, AMQPError, OSError, RuntimeError):
             async with asyncio.timeout(CLOSE_SECONDS):
                 await self._raw.close()
-        self._transport.abort()
+        self._lane.abort()
         self._end("closed")
 
     async def _watch(self) -> None:
-        """Drop a silent peer; learn whether the broker has blocked us (aiormq tells it only so)."""
+        """Drop a silent peer."""
         while True:
             await asyncio.sleep(WATCH_SECONDS)
-            if self._transport.silent_for() > SILENCE_SECONDS:
+            if self._lane.silent_for() > SILENCE_SECONDS:
                 self._end(f"no sign of life for {SILENCE_SECONDS} s")
-                self._transport.abort()
+                self._lane.abort()
                 return
-            try:
-                async with asyncio.timeout(WATCH_SECONDS / 10):
-                    await self._amqp.ready()
-                self._unblocked.set()
-            except TimeoutError:
-                self._unblocked.clear()
 
     def _on_closed(self, closing: "asyncio.Future[object]") -> None:
         error = None if closing.cancelled() else closing.exception()
@@ -115,7 +141,6 @@ class Connection:
         if not self.closed.is_set():
             self.reason = reason
             self.closed.set()
-        self._unblocked.set()
 
 
 @asynccontextmanager
@@ -124,8 +149,8 @@ async def connect(uri: str, *, name: str) -> AsyncIterator[Connection]:
 
     Raises BrokerUnavailable when trying again can help, AccessRefused when the broker said no.
     """
-    raw, transport = await dial(uri, name=name)
-    connection = Connection(raw, transport)
+    raw, lane = await dial(uri, name=name)
+    connection = Connection(raw, lane)
     try:
         yield connection
     finally:

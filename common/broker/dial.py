@@ -2,12 +2,9 @@
 
 import asyncio
 import ssl
-from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
 
 import aio_pika
-import aiormq
 from aiormq.exceptions import (
     AMQPError,
     AuthenticationError,
@@ -18,6 +15,8 @@ from aiormq.exceptions import (
 from yarl import URL
 
 from common.address import masked
+from common.broker.fastlane.factory import LaneFactory
+from common.broker.fastlane.transport import Lane
 from common.errors import AccessRefused, BrokerUnavailable, ConfigError
 from common.stopping import asked_to_stop
 
@@ -28,89 +27,34 @@ SILENCE_SECONDS = 2 * HEARTBEAT_SECONDS
 alone would take 33 s."""
 
 
-class WatchedTransport(aiormq.TransportFactory):
-    """The socket, with the time of the last byte read, and a way to drop it at once."""
+class _LaneConnection(aio_pika.Connection):
+    """aio-pika's connection on a socket of ours (`transport_factory` is aiormq's argument)."""
 
-    def __init__(self) -> None:
-        self._last_read = 0.0
-        self._writer: asyncio.StreamWriter | None = None
-
-    async def create(
-        self, url: URL, **options: Any
-    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """Open the socket as aiormq's own factories do, TLS where the scheme says so."""
-        provider = options.pop("ssl_context_provider", None)
-        context = await provider.get_context() if url.scheme == "amqps" else None
-        try:
-            reader, writer = await asyncio.open_connection(
-                host=url.host, port=url.port, ssl=context, **options
-            )
-        except ssl.SSLError:
-            raise
-        except OSError as error:
-            raise aiormq.AMQPConnectionError(*error.args) from error
-        self._writer = writer
-        self._stamp()
-        return _StampedReader(reader, self._stamp), writer  # type: ignore[return-value] # aiormq uses at_eof and readexactly only
-
-    def silent_for(self) -> float:
-        """Seconds since the last byte arrived."""
-        return asyncio.get_running_loop().time() - self._last_read
-
-    def abort(self) -> None:
-        """Drop the socket without a word: the peer does not listen any more."""
-        if self._writer is not None:
-            self._writer.transport.abort()
-
-    def _stamp(self) -> None:
-        self._last_read = asyncio.get_running_loop().time()
-
-
-class _StampedReader:
-    """The two methods of a StreamReader that aiormq calls; each read leaves its time."""
-
-    def __init__(self, reader: asyncio.StreamReader, stamp: Callable[[], None]) -> None:
-        self._reader = reader
-        self._stamp = stamp
-
-    def at_eof(self) -> bool:
-        return self._reader.at_eof()
-
-    async def readexactly(self, count: int) -> bytes:
-        data = await self._reader.readexactly(count)
-        self._stamp()
-        return data
-
-    async def read(self, count: int = -1) -> bytes:
-        return await self._reader.read(count)
-
-
-class _WatchedConnection(aio_pika.Connection):
-    """aio-pika's connection on a transport of ours (`transport_factory` is aiormq's argument)."""
-
-    def __init__(self, url: URL, transport: WatchedTransport) -> None:
+    def __init__(self, url: URL, factory: LaneFactory) -> None:
         super().__init__(url)
-        self.kwargs["transport_factory"] = transport
+        self.kwargs["transport_factory"] = factory
 
 
-async def dial(uri: str, *, name: str) -> tuple[aio_pika.Connection, WatchedTransport]:
+async def dial(uri: str, *, name: str) -> tuple[aio_pika.Connection, Lane]:
     """Connect once.
 
     Raises BrokerUnavailable when trying again can help, AccessRefused when the broker said no.
     """
     where = masked(uri)
-    transport = WatchedTransport()
+    factory = LaneFactory()
     url = URL(uri).update_query(heartbeat=HEARTBEAT_SECONDS, name=name)
-    connection = _WatchedConnection(url, transport)
+    connection = _LaneConnection(url, factory)
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
             await connection.connect()
     except BaseException as error:  # noqa: BLE001 - each kind is explained, and raised
-        transport.abort()
+        factory.abort()
         with suppress(AMQPError, OSError):
             await connection.close()  # unclosed, it would close itself when it is collected
         raise _explained(error, where) from None
-    return connection, transport
+    if factory.lane is None:
+        raise BrokerUnavailable(f"{where}: the connection was lost while it was opened")
+    return connection, factory.lane
 
 
 def _explained(error: BaseException, where: str) -> BaseException:

@@ -12,6 +12,7 @@ from common.errors import AccessRefused, BrokerUnavailable
 from common.logs import get_logger
 from common.metrics import Metrics
 from common.probes import Health
+from common.stopping import asked_to_stop
 
 FIRST_DELAY = 0.5
 LONGEST_DELAY = 4.0
@@ -91,6 +92,8 @@ class Supervisor:
             except BrokerUnavailable as error:
                 refusals = 0
                 reason = str(error)
+            if asked_to_stop():  # aiormq may say to who is cancelled that the connection went
+                raise asyncio.CancelledError
             self._down(reason)
             failures += 1
             delay = _delay(failures, random.random())  # noqa: S311 - jitter, not a secret
@@ -99,6 +102,7 @@ class Supervisor:
 
     def _up(self, connection: Connection, *, again: bool) -> None:
         self._connection = connection
+        connection.when_blocked(self._blocked)
         self._live.set()
         self._health.set(self._role, None)
         self._metrics.connected.labels(self._role).set(1)
@@ -112,6 +116,17 @@ class Supervisor:
         self._live.clear()
         self._health.set(self._role, reason)
         self._metrics.connected.labels(self._role).set(0)
+        self._health.note(self._role, None)
+        self._metrics.blocked.labels(self._role).set(0)
+
+    def _blocked(self, reason: str) -> None:
+        """Show it: not a reason to be out of service, for events are still accepted."""
+        self._metrics.blocked.labels(self._role).set(bool(reason))
+        self._health.note(self._role, f"blocked by the broker: {reason}" if reason else None)
+        if reason:
+            self._log.warning("broker_blocked", reason=reason)
+        else:
+            self._log.info("broker_unblocked")
 
 
 def _delay(failures: int, roll: float) -> float:

@@ -70,10 +70,15 @@ def _properties(delivery: Delivery) -> dict[str, object]:
         "correlation_id": message.correlation_id,
         "type": message.type,
         "app_id": message.app_id,
-        "timestamp": None if message.timestamp is None else moment(message.timestamp * 1000),
+        "timestamp": _time(message.timestamp),
         "priority": message.priority,
     }
     return {name: value for name, value in found.items() if value is not None}
+
+
+def _time(seconds: int | None) -> str | None:
+    """Write a timestamp as RFC 3339; past the year 9999, as the number it is."""
+    return None if seconds is None else moment(seconds * 1000) or str(seconds)
 
 
 def _foreign_headers(delivery: Delivery) -> dict[str, object]:

@@ -1,8 +1,9 @@
 """`Event` as CloudEvents JSON, both ways, and everything that is not one."""
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import FrozenInstanceError, dataclass, replace
 from datetime import UTC, datetime, timedelta, timezone
+from unicodedata import category
 
 import pytest
 from hypothesis import given
@@ -10,10 +11,13 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from common.errors import InvalidEvent
-from common.event import Event, Malformed, from_json_object, parse_json, parse_time, to_json
+from common.event import Event, Malformed, from_json_object, parse_json, parse_time
+from common.event_writing import format_time, to_json
 
 NOON = datetime(2026, 11, 24, 12, 0, 0, 123456, tzinfo=UTC)
 ORDER = Event("order.created", {"order": 7}, id="1", source="/shop", time=NOON)
+OFFSETS = st.integers(-1439, 1439).map(lambda minutes: timezone(timedelta(minutes=minutes)))
+EARLY = NOON.replace(year=2, tzinfo=None)
 WIRE = {"specversion": "1.0", "id": "1", "source": "/shop", "type": "order.created"}
 
 
@@ -206,6 +210,33 @@ def test_what_is_not_json_is_a_value_error(body: bytes) -> None:
 )
 def test_reads_rfc_3339(text: object, time: datetime | None) -> None:
     assert parse_time(text) == time
+
+
+@given(st.datetimes(EARLY, EARLY.replace(year=9998), timezones=OFFSETS))
+def test_writes_rfc_3339_in_utc(time: datetime) -> None:
+    text = format_time(time)
+
+    assert text == time.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    assert parse_time(text) == time
+
+
+@given(st.text() | st.text(st.characters(categories=["Cc", "Cf", "Cs", "Zs", "Co", "Cn"])))
+def test_a_type_is_sent_unless_it_is_empty_too_long_or_holds_control_characters(text: str) -> None:
+    try:
+        sent = bool(to_json(Event(text, id="1", source="s")))
+    except InvalidEvent:
+        sent = False
+
+    controls = {"Cc", "Cs"}
+    fit = 0 < len(text.encode(errors="replace")) <= 255
+    assert sent == (fit and not any(category(char) in controls for char in text))
+
+
+def test_an_event_is_frozen_and_its_repr_names_the_attributes() -> None:
+    with pytest.raises(FrozenInstanceError):
+        ORDER.type = "other"  # type: ignore[misc] # wrong on purpose
+    assert repr(Event("t")).startswith("Event(type='t', data=None, id=''")
+    assert Event("t").extensions == {}
 
 
 def test_stamping_fills_only_what_is_empty() -> None:

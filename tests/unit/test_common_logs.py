@@ -6,7 +6,7 @@ import json
 import pytest
 import structlog
 
-from common.logs import configure, get_logger
+from common.logs import configure, get_logger, says_debug
 
 
 @pytest.fixture(autouse=True)
@@ -74,3 +74,10 @@ def test_a_traceback_shows_no_local_variables(format_: str) -> None:
 
     assert "about 8 characters" in out.getvalue()
     assert "s3ntinel" not in out.getvalue()
+
+
+@pytest.mark.parametrize(("level", "said_"), [("debug", True), ("info", False)])
+def test_who_would_say_a_line_for_each_event_can_ask_first(level: str, *, said_: bool) -> None:
+    said("json", level=level)
+
+    assert says_debug() is said_

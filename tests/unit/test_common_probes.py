@@ -96,3 +96,16 @@ async def test_a_taken_port_that_was_chosen_is_an_error_with_its_variable(health
         with pytest.raises(ConfigError, match="TIDINGS_PROBES_PORT"):
             async with Probes(health, Metrics(), port=first.port, fixed=True):
                 pass
+
+
+async def test_a_note_is_shown_and_keeps_nothing_from_being_ready() -> None:
+    """An alarm of the broker: events are still accepted, but whoever looks should know."""
+    health = Health()
+    health.note("publish", "blocked by the broker: low on memory")
+    async with Probes(health, Metrics(), port=0, fixed=False) as probes:
+        assert await ask(probes.port, get("/readyz")) == (
+            "HTTP/1.1 200 OK",
+            "ready\npublish: blocked by the broker: low on memory\n",
+        )
+        health.note("publish", None)
+        assert await ask(probes.port, get("/readyz")) == ("HTTP/1.1 200 OK", "ready\n")

@@ -53,7 +53,7 @@ class Bench:
 
     async def next(self) -> Publishing:
         async with asyncio.timeout(10):
-            entry = await self.outbox.take()
+            (entry,) = await self.outbox.take(1)
         self.outbox.confirm(entry)
         return entry.publishing
 

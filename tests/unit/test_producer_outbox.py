@@ -1,12 +1,16 @@
 """The outbox in memory: bounded, in order, and nobody waits for nothing."""
 
 import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
 
 import pytest
 
 from common.errors import BrokerUnavailable, OutboxFull
 from common.message import Message, Publishing
 from producer.outbox import Entry, MemoryOutbox
+
+T = TypeVar("T")
 
 
 def publishing(number: int = 0, *, size: int = 1) -> Publishing:
@@ -17,9 +21,9 @@ async def filled(outbox: MemoryOutbox, count: int) -> list[Entry]:
     return [await outbox.append(publishing(number)) for number in range(count)]
 
 
-async def started(coroutine: "asyncio.Future[Entry] | object") -> "asyncio.Task[Entry]":
-    """Start an append that has to wait, and let it come as far as it can."""
-    task: asyncio.Task[Entry] = asyncio.ensure_future(coroutine)  # type: ignore[arg-type]
+async def started(coroutine: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
+    """Start what has to wait, and let it come as far as it can."""
+    task = asyncio.create_task(coroutine)
     await asyncio.sleep(0)
     return task
 
@@ -32,10 +36,51 @@ async def test_entries_are_taken_in_the_order_of_acceptance_and_stay_until_confi
     outbox = MemoryOutbox(10)
     await filled(outbox, 3)
 
-    taken = [await outbox.take() for _ in range(3)]
+    taken = await outbox.take(2) + await outbox.take(2)
 
     assert [entry.publishing.routing_key for entry in taken] == ["t0", "t1", "t2"]
     assert outbox.depth == 3
+
+
+async def test_what_is_given_back_is_taken_before_all_that_is_younger_and_in_order() -> None:
+    outbox = MemoryOutbox(10)
+    entries = await filled(outbox, 5)
+    taken = await outbox.take(4)
+
+    for entry in (taken[2], taken[0], taken[3]):
+        outbox.give_back(entry)
+
+    assert await outbox.take(2) == [entries[0], entries[2]]
+    assert await outbox.take(9) == [entries[3], entries[4]]
+
+
+async def test_taking_waits_also_for_what_is_given_back() -> None:
+    outbox = MemoryOutbox(10)
+    await filled(outbox, 1)
+    (entry,) = await outbox.take(1)
+    taking = await started(outbox.take(1))
+    assert not taking.done()
+
+    outbox.give_back(entry)
+
+    assert await taking == [entry]
+
+
+async def test_what_is_withdrawn_or_confirmed_cannot_be_given_back() -> None:
+    outbox = MemoryOutbox(10)
+    await filled(outbox, 3)
+    confirmed, withdrawn, last = await outbox.take(3)
+    outbox.confirm(confirmed)
+    outbox.give_back(last)
+    outbox.withdraw(last)
+    outbox.withdraw(withdrawn)
+
+    outbox.give_back(confirmed)
+    outbox.give_back(withdrawn)
+
+    taking = await started(outbox.take(1))
+    (fresh,) = await filled(outbox, 1)
+    assert await taking == [fresh]
 
 
 async def test_a_confirm_tells_whoever_brought_it_and_makes_room() -> None:
@@ -127,7 +172,7 @@ async def test_a_withdrawn_entry_is_not_taken() -> None:
     outbox.withdraw(entries[0])
     outbox.withdraw(entries[0])
 
-    assert (await outbox.take()) is entries[1]
+    assert await outbox.take(1) == [entries[1]]
     assert outbox.depth == 2
 
 
@@ -174,12 +219,12 @@ async def test_closing_gives_the_error_to_all_who_wait_and_all_who_come() -> Non
 
 async def test_taking_waits_for_an_event() -> None:
     outbox = MemoryOutbox(10)
-    taking = await started(outbox.take())
+    taking = await started(outbox.take(1))
     assert not taking.done()
 
-    (entry,) = await filled(outbox, 1)
+    entries = await filled(outbox, 1)
 
-    assert await taking is entry
+    assert await taking == entries
 
 
 async def test_memory_stays_bounded_when_callers_give_up_for_hours() -> None:
@@ -190,3 +235,17 @@ async def test_memory_stays_bounded_when_callers_give_up_for_hours() -> None:
 
     assert len(outbox._untaken) == 0
     assert len(outbox._waiting) == 0
+
+
+async def test_waiting_for_room_leaves_nothing_behind() -> None:
+    outbox = MemoryOutbox(1)
+    (entry,) = await filled(outbox, 1)
+    for _ in range(3):
+        with pytest.raises(OutboxFull):
+            await outbox.append(publishing(), deadline=soon())
+    waiting = await started(outbox.append(publishing(), deadline=soon(60)))
+    outbox.confirm(entry)
+    await waiting
+
+    assert len(outbox._waiting) == 0
+    assert len(outbox._deadlines._waiting) == 0

@@ -1,10 +1,12 @@
 """Who stamps an event, and with what."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from common.errors import InvalidEvent
 from common.event import Event
-from producer.schedule import Schedule, Tick
+from producer.schedule import Schedule, Tick, moment
 from producer.source import Source
 from producer.ticker import TICKER, tick
 from producer.writer import EventWriter
@@ -57,6 +59,23 @@ def test_an_event_without_a_schedule_gets_a_random_id_and_now() -> None:
     assert one.time is not None
     assert one.time.isoformat() == "2026-11-24T12:00:00.123456+00:00"
     assert "sequence" not in one.extensions
+
+
+def test_an_event_is_made_complete_at_once_with_what_its_author_gave() -> None:
+    made = writer().made("order", {"n": 1}, "", "", "7", {"partitionkey": "c"})
+    mine = writer().made("order", None, "mine", "/mine", None, {})
+
+    assert made.id
+    assert (made.source, made.subject, made.key) == ("shop", "7", "c")
+    assert made.time == moment(NOW_US)
+    assert (mine.id, mine.source) == ("mine", "/mine")
+
+
+@given(st.integers(0, 2**32 * 1_000_000 - 1))
+def test_the_time_of_an_event_is_that_of_the_clock_to_the_microsecond(now_us: int) -> None:
+    made = writer(now_us).made("order", None, "", "", None, {})
+
+    assert made.time == moment(now_us)
 
 
 def test_the_event_type_is_the_routing_key_of_the_exchange_events() -> None:

@@ -1,0 +1,1 @@
+"""The contestants: one program each, with the same sub-commands; see `measuring.py`."""
