@@ -55,7 +55,8 @@ def _run(options: Options, cores: Cores, address: Address) -> int:
         print("\n".join(lines), flush=True)
     run(Session(address.uri, options, cores, {}), chosen, results)
     measured = [line for table in tables.TABLES for line in tables.render(table, chosen, results)]
-    lines = [*measured, *goals.render(results), *lines]
+    remarks = [*results.remarks(), ""] if results.remarks() else []
+    lines = [*measured, *remarks, *goals.render(results), *lines]
     print("\n" + "\n".join(lines))
     print(f"{time.monotonic() - began:.0f} s in all", flush=True)
     _keep_numbers(results)

