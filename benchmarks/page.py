@@ -17,9 +17,9 @@ PAGE: Final = ROOT / "docs" / "benchmarks.md"
 _INTRODUCTION: Final = """\
 # Benchmarks
 
-Written by `make bench BENCH_WRITE=1`; do not edit. Numbers are medians of {rounds} rounds in which
-all take turns, one process at a time; `(2x)` means twice ours; `—` means that the library has
-nothing for it. They depend on the machine: compare within a run only.
+Written by `make bench BENCH_WRITE=1`; do not edit. All take turns, one process at a time; numbers
+are medians of {rounds} round(s). `(2x)` means twice ours, `—` that the library has nothing for it.
+They depend on the machine: compare within a run only.
 """
 
 _METHOD: Final = """\

@@ -26,7 +26,7 @@ class Sizes:
     """Events in the long queue, for ours; a tenth of it for peers: to fill it takes minutes."""
 
 
-FULL = Sizes(rounds=5, events=20_000, single=2_000, retried=2_000, seconds=4, waiting=1_000_000)
+FULL = Sizes(rounds=5, events=20_000, single=2_000, retried=1_000, seconds=3, waiting=1_000_000)
 QUICK = Sizes(rounds=1, events=3_000, single=300, retried=500, seconds=1.5, waiting=50_000)
 
 

@@ -82,9 +82,9 @@ async def _until_stopped(start: Callable[[Stop], Awaitable[None]], drain_timeout
             log.warning("forced_exit", signal=name)
             sys.stdout.flush()
             os._exit(FORCED_EXIT)
-        log.info("stopping", signal=name, drain_timeout=drain_timeout)
-        stop.set()
+        stop.set()  # first: the line may be lost in a broken pipe
         loop.call_later(drain_timeout + GRACE_AFTER_DRAIN, _overdue)
+        log.info("stopping", signal=name, drain_timeout=drain_timeout)
 
     def _overdue() -> None:
         log.error("stop_overdue", drain_timeout=drain_timeout)

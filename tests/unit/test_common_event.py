@@ -179,10 +179,23 @@ def test_null_attributes_count_as_absent() -> None:
     assert isinstance(from_json_object({**WIRE, "subject": None, "ext": None}), Event)
 
 
-def test_large_integers_keep_every_digit() -> None:
-    assert parse_json(b'{"n": 123456789012345678901234567890}') == {
-        "n": 123456789012345678901234567890
-    }
+@pytest.mark.parametrize(
+    "number",
+    [
+        10**18,
+        2**63 - 1,
+        2**63,
+        2**64 - 1,
+        2**64,
+        -(2**63),
+        -(2**63) - 1,
+        10**19,
+        -(10**19) + 1,
+        123456789012345678901234567890,
+    ],
+)
+def test_large_integers_keep_every_digit(number: int) -> None:
+    assert parse_json(b'{"n":%d}' % number) == {"n": number}
 
 
 @pytest.mark.parametrize(
