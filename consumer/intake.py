@@ -83,6 +83,7 @@ class Intake:
         No more deliveries, hand back what waits, let finish what runs (`within` seconds), hand back
         what did not finish, and make sure that the broker knows.
         """
+        deadline = self._loop.time() + within
         self._draining.set()
         self._health.set("drain", "stopping")
         subscription = self._subscription
@@ -91,7 +92,8 @@ class Intake:
             await self._hand_back(subscription)
         self._log.info("draining", running=len(self._running), handed_back=waiting)
         if self._running:
-            _, overdue = await asyncio.wait(self._running, timeout=within)
+            left = max(0.0, deadline - self._loop.time())
+            _, overdue = await asyncio.wait(self._running, timeout=left)
             for task in overdue:
                 task.cancel()
             if overdue:

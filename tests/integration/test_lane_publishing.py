@@ -195,3 +195,38 @@ async def test_two_publishers_behind_one_full_socket_both_get_their_answers(
     await until(lambda: len(told) == 20, within=60)
 
     assert {*told, answer} == {Confirmed()}
+
+
+async def test_a_type_that_the_user_may_not_publish_fails_alone(
+    broker: Broker, connection: Connection
+) -> None:
+    """Topic permissions; the broker closes the channel for it, with others in flight on it."""
+    uri = await broker.create_user()
+    await broker.allow_topics(uri, "q", write="^kept[.]a$")
+    forbidden = Publishing("q", "kept.secret", Message(b""))
+    async with connect(uri, name="weak") as weak:
+        assert await weak.publish(small(0)) == Confirmed()
+
+        answers = await asyncio.gather(
+            *(weak.publish(one) for one in (small(1), forbidden, small(2))), return_exceptions=True
+        )
+
+        assert isinstance(answers.pop(1), InvalidEvent)
+        assert {type(one) for one in answers} <= {Confirmed, Unknown}
+        assert await weak.publish(small(3)) == Confirmed()
+
+
+async def test_who_is_told_that_the_connection_went_finds_it_closed(
+    broker: Broker, connection: Connection
+) -> None:
+    """So that he waits for the next one, instead of thinking that the broker said no."""
+    closed: list[bool] = []
+    async with proxied(broker.uri) as proxy, connect(proxy.uri, name="door") as cut:
+        await cut.until_sendable()
+        proxy.hold()
+        cut.send(small(1), lambda _: closed.append(cut.closed.is_set()))
+        await until(lambda: broker.messages("q"), what="it has arrived")
+        proxy.abort()
+        await until(lambda: closed)
+
+    assert closed == [True]

@@ -125,6 +125,11 @@ class Broker:
         account = f"{name}:{quote(password, safe='')}"
         return parts._replace(netloc=f"{account}@{parts.hostname}:{parts.port}").geturl()
 
+    async def allow_topics(self, uri: str, exchange: str, *, write: str) -> None:
+        """Let the user of this URI publish to a topic exchange with matching keys only."""
+        path = f"/topic-permissions/{self._quoted}/{urlsplit(uri).username}"
+        await self._call("PUT", path, {"exchange": exchange, "write": write, "read": _ALL})
+
     async def set_policy(self, name: str, pattern: str, **definition: object) -> None:
         """Set a policy on the queues that match; its keys have _ for -, as in max_length=3."""
         keys = {key.replace("_", "-"): value for key, value in definition.items()}

@@ -35,6 +35,7 @@ SILENCE_SECONDS = 5.0
 """A connection that has read something within this time is alive; if one of its channels does not
 answer a publish within its deadline, then it is the channel that hangs."""
 _NAMED = re.compile(r"exchange '([^']*)'")
+_TOPIC = re.compile(r"topic '([^']*)'")
 _TOO_LARGE = re.compile(r"message size (\d+) is larger than configured max size (\d+)")
 
 
@@ -109,10 +110,14 @@ class ConfirmingChannel:
         """The broker has closed the channel: one publish is to blame, the others are unknown."""
         code, text = closed
         exchange = found[1] if (found := _NAMED.search(text)) else None
+        topic = found[1] if (found := _TOPIC.search(text)) else None
         large = _TOO_LARGE.search(text)
 
         def verdict(sent: Sent[Answered]) -> Answer | AccessRefused | InvalidEvent:
             if code == ACCESS_REFUSED and sent.publishing.exchange == exchange:
+                if topic is not None:  # a matter of this type only
+                    mine = sent.publishing.routing_key == topic
+                    return InvalidEvent(text) if mine else Unknown(f"{code} {text}")
                 return AccessRefused(f"exchange '{exchange}': this user may not publish: {text}")
             size = len(sent.publishing.message.body)
             if code == PRECONDITION_FAILED and large and size == int(large[1]):

@@ -1,7 +1,8 @@
 """Consume a queue on the lane: deliveries to a callback, settles of a loop turn in one send."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from aiormq.abc import AbstractChannel, DeliveredMessage
 from aiormq.exceptions import AMQPError, ChannelInvalidStateError
@@ -26,6 +27,8 @@ from common.broker.fastlane.wire import METHOD
 from common.message import Delivery, Message
 
 RPC_SECONDS = 10.0
+CLOSE_SECONDS = 3.0
+"""Less than what a service has after its drain deadline."""
 _GONE = (AMQPError, ChannelInvalidStateError, OSError, RuntimeError, TimeoutError)
 
 
@@ -88,10 +91,8 @@ class Subscription:
         """Ask for no more deliveries. What is under way still arrives before this returns."""
         if self.ended.done():
             return
-        try:
+        with self._ending_at_error():
             await self._channel.basic_cancel(self._tag, timeout=RPC_SECONDS)
-        except _GONE as error:
-            self._end(str(error))
 
     async def close(self) -> None:
         """Write every settle, make one round trip so that the broker has them all, and close.
@@ -100,14 +101,23 @@ class Subscription:
         """
         if not self.ended.done():
             self._write_settles()
-            try:
-                async with asyncio.timeout(RPC_SECONDS):
+            with self._ending_at_error():
+                async with asyncio.timeout(CLOSE_SECONDS):
                     await self._channel.basic_qos(prefetch_count=self._prefetch)
                     self._end("closed")
                     await self._channel.close()
-            except _GONE as error:
-                self._end(str(error))
         self._lane.detach(self._number, self)
+
+    @contextmanager
+    def _ending_at_error(self) -> Iterator[None]:
+        """After an RPC that failed or was cancelled aiormq closes the channel: settle no more."""
+        try:
+            yield
+        except _GONE as error:
+            self._end(str(error))
+        except BaseException:
+            self._end("cancelled")
+            raise
 
     # What the lane calls.
 

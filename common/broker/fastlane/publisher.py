@@ -2,7 +2,7 @@
 
 import asyncio
 
-from aiormq.abc import AbstractConnection
+from aiormq.abc import AbstractChannel, AbstractConnection
 from aiormq.exceptions import AMQPError, ChannelInvalidStateError
 
 from common.broker.fastlane.confirming import Answered, ConfirmingChannel
@@ -113,15 +113,25 @@ class Publisher:
             if self._channel is not None and not self._channel.ended:
                 return
             try:
-                raw = await self._connection.channel(timeout=OPEN_SECONDS)
-            except (*_GONE, asyncio.CancelledError):
-                # aiormq cancels who waits when the connection goes, and says that the connection
-                # went to who is cancelled: which of them it is only the task itself knows.
-                if asked_to_stop():
-                    raise asyncio.CancelledError from None
+                async with asyncio.timeout(OPEN_SECONDS):  # aiormq's own is for its first step only
+                    raw = await self._channel_of_aiormq()
+            except _GONE:
                 await asyncio.sleep(PAUSE_SECONDS)
                 return
             self._channel = ConfirmingChannel(self._lane, raw)
+
+    async def _channel_of_aiormq(self) -> AbstractChannel:
+        """Open one.
+
+        aiormq cancels who waits when the connection goes, and says that the connection went to who
+        is cancelled: which of them it is only the task itself knows.
+        """
+        try:
+            return await self._connection.channel()
+        except (*_GONE, asyncio.CancelledError) as error:
+            if asked_to_stop():
+                raise asyncio.CancelledError from None
+            raise ConnectionResetError(str(error)) from None
 
     def _why(self) -> str:
         return f" (the broker has blocked publishing: {why})" if (why := self._lane.blocked) else ""

@@ -41,13 +41,24 @@ class LaneChannel(Protocol):
         ...
 
 
+class LaneReader(asyncio.StreamReader):
+    """What aiormq reads from."""
+
+    def at_eof(self) -> bool:
+        """Never: asked at the wrong moment, aiormq would end without an error to tell others.
+
+        Its next read tells it, as an error that it knows.
+        """
+        return False
+
+
 class Lane(asyncio.Protocol):
     """One connection's socket. `ended` tells, with the reason, when it is over."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
-        self._for_aiormq = asyncio.StreamReader(loop=self._loop)
+        self._for_aiormq = LaneReader(loop=self._loop)
         self._parser = FrameParser(self._pass_on)
         self._parser.channels[0] = self
         self._channels: dict[int, LaneChannel] = {}
@@ -60,6 +71,8 @@ class Lane(asyncio.Protocol):
         """Set while the socket takes bytes, and when it is over."""
         self._room.set()
         self._blocked = ""
+        self.on_lost: Callable[[str], None] = _nothing
+        """Told why it is over, before any of the channels is."""
         self.on_blocked: Callable[[str], None] = _nothing
         """Told why the broker blocks us, and an empty text when it does no more."""
         self.sendable = True
@@ -144,6 +157,7 @@ class Lane(asyncio.Protocol):
         self._out.clear()
         if not self.ended.done():
             self.ended.set_result(reason)
+        self.on_lost(reason)
         for channel in tuple(self._channels.values()):
             channel.lost(reason)
         self._channels.clear()
