@@ -6,7 +6,7 @@ carries the outcome out.
 
 import traceback
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Literal
 
@@ -105,11 +105,16 @@ class Failure:
     cause: Cause
     error: str = ""
     message: str = ""
-    traceback: str = ""
+    raised: BaseException | None = field(default=None, compare=False, repr=False)
     after: float | None = None
     """Seconds the handler asked for, by `Retry` or `Snooze`."""
     types: tuple[type[BaseException], ...] = ()
     """Types of all errors, those inside groups too."""
+
+    @property
+    def traceback(self) -> str:
+        """Where it was raised; written for who asks, as it takes longer than the retry itself."""
+        return "" if self.raised is None else _trace(self.raised)
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,7 +250,7 @@ def _failure(
         cause=cause,
         error=type(error).__qualname__,
         message=clipped(_text(error)),
-        traceback=_trace(shown or error),
+        raised=shown or error,
         after=after,
         types=tuple(type(leaf) for leaf in leaves),
     )
