@@ -18,9 +18,9 @@ import os
 from producer.identity import new_id
 print(new_id(), flush=True)  # the first of a block: the others are ready
 child = os.fork()
-print(new_id(), flush=True)
 if child:
-    os.waitpid(child, 0)
+    os.waitpid(child, 0)  # so that their lines do not mix
+print(new_id(), flush=True)
 """
 
 
