@@ -223,11 +223,12 @@ async def test_silence_is_no_reason_to_repair_anything(monkeypatch: pytest.Monke
 
 async def test_shortly_before_its_deadline_nothing_is_sent_again() -> None:
     async with publishing() as bench:
-        deadline = asyncio.get_running_loop().time() + 0.3
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + 0.3
         (entry,) = await bench.accept("a", deadline=deadline)
         await bench.sent("a")
         bench.line.answer(Nacked())
-        await asyncio.sleep(0.4)
+        await until(lambda: clock() > deadline + 0.1, what="its deadline has passed")
         bench.outbox.withdraw(entry)
         await asyncio.sleep(0.01)
 
