@@ -1,16 +1,18 @@
-"""One attempt at a delivery: read, check, handle, decide. What follows is `settle.py`'s."""
+"""What a delivery asks for, before its handler runs and after: read, prepare, judge, decide.
+
+It calls nothing and settles nothing: `process.py` does.
+"""
 
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 from common.envelope import MAX_EVENT_BYTES, to_event
 from common.event import Event, Malformed, parse_time
 from common.history import History
 from common.message import Delivery
-from consumer.calling import Caller, Interrupted
 from consumer.context import Context
 from consumer.parameters import InvalidPayload
 from consumer.policy import (
@@ -27,6 +29,14 @@ from consumer.registry import Handler, Registry
 from consumer.verdict import Verdict
 
 _DONE = Done()
+_NOT_COUNTED = (Cause.SNOOZED, Cause.INTERRUPTED)
+
+
+class Run(NamedTuple):
+    """A call that is ready to be made."""
+
+    handler: Handler
+    arguments: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -34,7 +44,6 @@ class Attempts:
     """Makes a `Verdict` of a delivery. `clock`: milliseconds since the epoch; `dice`: [0, 1)."""
 
     registry: Registry
-    caller: Caller
     group: str
     clock: Callable[[], int]
     dice: Callable[[], float]
@@ -63,8 +72,8 @@ class Attempts:
             return Failure(Cause.MALFORMED, message=event.problem)
         return event
 
-    async def handle(self, event: Event, history: History) -> Verdict:
-        """Give the event to its handler, and decide what follows."""
+    def prepared(self, event: Event, history: History) -> Run | Verdict:
+        """Find the handler and make its arguments; where that fails, decide what follows."""
         handler = self.registry.find(event.type)
         if event.extensions and self._expired(event):
             failure = Failure(Cause.EXPIRED, message=f"expired at {event.extensions['expirytime']}")
@@ -75,19 +84,20 @@ class Attempts:
             return self.decided(failure, waiting, event, None)
         context = self._context(event, history, handler) if handler.asks_for_context else None
         try:
-            arguments = handler.parameters.arguments(event, context)
+            return Run(handler, handler.parameters.arguments(event, context))
         except InvalidPayload as error:
             failure = Failure(Cause.INVALID_PAYLOAD, message=str(error))
             return self.decided(failure, history, event, handler)
-        try:
-            found = await self.caller.call(handler, arguments)
-        except Interrupted:
-            return self.decided(Failure(Cause.INTERRUPTED), history, event, handler)
-        if found is None:
+
+    def judged(
+        self, failure: Failure | None, history: History, event: Event, handler: Handler
+    ) -> Verdict:
+        """Decide what follows a run of the handler; None: it finished."""
+        if failure is None:
             return Verdict(_DONE, history, event, None, handler)
-        if found.cause is not Cause.SNOOZED:
+        if failure.cause not in _NOT_COUNTED:
             history = history.failed(self.clock())
-        return self.decided(found, history, event, handler)
+        return self.decided(failure, history, event, handler)
 
     def decided(
         self,

@@ -16,10 +16,6 @@ from consumer.registry import Handler
 THREADS_AT_MOST = 32
 
 
-class Interrupted(Exception):
-    """The run was cut off by our own shutdown."""
-
-
 class Caller:
     """Calls async handlers in the caller's own task, plain functions in a bounded thread pool."""
 
@@ -32,7 +28,7 @@ class Caller:
         """By their seconds: as many as handlers have different timeouts."""
 
     async def call(self, handler: Handler, arguments: dict[str, Any]) -> Failure | None:
-        """Run the handler; None when it finished. Raises Interrupted when this task is stopped."""
+        """Run the handler; None when it finished."""
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("a handler runs in a task")
@@ -55,7 +51,7 @@ class Caller:
                 if overdue and task.cancelling() <= cancelled_before:
                     return _not_finished(handler.timeout)
                 if asked_to_stop():
-                    raise Interrupted from None
+                    return Failure(Cause.INTERRUPTED)
             if isinstance(error, TimeoutError) and overdue:
                 return _not_finished(handler.timeout)
             return classify(error)

@@ -7,6 +7,7 @@ import asyncio
 import sys
 from collections import deque
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 from common.broker import Connection, Subscription
@@ -17,6 +18,12 @@ from common.metrics import Metrics
 from common.probes import Health
 
 READY = "subscription"
+
+_begun: Callable[..., asyncio.Task[None]] = asyncio.Task
+"""Starts a delivery's task, on 3.12 and later at once, up to where it first waits: most handlers of
+small events never do."""
+if sys.version_info >= (3, 12):
+    _begun = partial(asyncio.Task, eager_start=True)
 
 
 class Intake:
@@ -135,7 +142,7 @@ class Intake:
         while self._waiting and len(self._running) < self._concurrency:
             delivery = self._waiting.popleft()
             if delivery.alive():
-                task = _begun(self._process(delivery), self._loop, self._queue)
+                task = _begun(self._process(delivery), loop=self._loop, name=self._queue)
                 if task.done():
                     self._look_at(task)
                 else:
@@ -144,7 +151,8 @@ class Intake:
 
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
-        self._look_at(task)
+        if task.cancelled() or task.exception() is not None:
+            self._look_at(task)
         if self._waiting:
             self._pump()
 
@@ -154,20 +162,3 @@ class Intake:
             self._failed = True
             if not self._over.done():
                 self._over.set_exception(error)
-
-
-if sys.version_info >= (3, 12):
-
-    def _begun(
-        work: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop, name: str
-    ) -> asyncio.Task[None]:
-        """Run it at once, up to where it first waits: most handlers of small events never do."""
-        return asyncio.Task(work, loop=loop, name=name, eager_start=True)
-
-else:
-
-    def _begun(
-        work: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop, name: str
-    ) -> asyncio.Task[None]:
-        """Run it in the next turn of the loop."""
-        return asyncio.Task(work, loop=loop, name=name)

@@ -98,7 +98,6 @@ class Main:
         )
         attempts = Attempts(
             registry=self.registry,
-            caller=self.caller,
             group=settings.group,
             clock=lambda: time.time_ns() // 1_000_000,
             dice=random.random,
@@ -109,7 +108,7 @@ class Main:
         )
         return Intake(
             settings.group,
-            Process(attempts, inbox, settle, self.metrics),
+            Process(attempts, self.caller, inbox, settle, self.metrics),
             tasks,
             self.health,
             self.metrics,

@@ -58,7 +58,9 @@ class Settle:
         """Carry the outcome out; False when the delivery's channel was gone before it was safe."""
         match verdict.outcome:
             case Done():
-                return self.done(delivery, key)
+                if key is not None:
+                    self._inbox.done(key)
+                return self.ack(delivery)
             case RetryIn(delay=delay):
                 tier = self._tier(delay)
                 return await self._copied(
@@ -73,12 +75,6 @@ class Settle:
                     self._inbox.forget(key)
                 return delivery.nack()
 
-    def done(self, delivery: Delivery, key: Key | None) -> bool:
-        """Settle what was handled, as most events are: nothing has to be waited for."""
-        if key is not None:
-            self._inbox.done(key)
-        return self._ack(delivery)
-
     async def _copied(
         self, delivery: Delivery, copy: Publishing, key: Key | None, tier: int | None
     ) -> bool:
@@ -88,9 +84,10 @@ class Settle:
             return False
         if key is not None:
             self._inbox.moved(key)
-        return self._ack(delivery)
+        return self.ack(delivery)
 
-    def _ack(self, delivery: Delivery) -> bool:
+    def ack(self, delivery: Delivery) -> bool:
+        """Acknowledge; False, and counted, when it is too late."""
         acked = delivery.ack()
         if not acked:
             self._metrics.late_settles.inc()

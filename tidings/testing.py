@@ -20,6 +20,7 @@ from consumer.attempt import Attempts
 from consumer.calling import Caller
 from consumer.policy import Dead, Done, Outcome, Release, RetryIn
 from consumer.registry import build_registry, declarations_of
+from consumer.verdict import Verdict
 
 __all__ = ["Dead", "Done", "Outcome", "Reason", "Release", "RetryIn", "deliver"]
 
@@ -64,7 +65,6 @@ async def deliver(
     now_ms = int(now.timestamp() * 1000)
     attempts = Attempts(
         registry=build_registry(declared),
-        caller=caller,
         group="test",
         clock=lambda: now_ms,
         dice=lambda: roll,
@@ -84,9 +84,13 @@ async def deliver(
     try:
         history = History.of(delivery)
         found = attempts.read(delivery, history)
-        if isinstance(found, Event):
-            return (await attempts.handle(found, history)).outcome
-        return attempts.decided(found, history).outcome
+        if not isinstance(found, Event):
+            return attempts.decided(found, history).outcome
+        run = attempts.prepared(found, history)
+        if isinstance(run, Verdict):
+            return run.outcome
+        failure = await caller.call(run.handler, run.arguments)
+        return attempts.judged(failure, history, found, run.handler).outcome
     finally:
         caller.close()
 

@@ -77,15 +77,19 @@ class Subscription:
 
     def ack(self, tag: int) -> bool:
         """Acknowledge; False when it is too late."""
-        return self._note(self._ledger.ack(tag))
+        if not self._ledger.ack(tag) or self.ended.done():
+            return False
+        if not self._settling:
+            self._settle_soon()
+        return True
 
     def nack(self, tag: int) -> bool:
         """Hand back to the queue; False when it is too late."""
-        return self._note(self._ledger.nack(tag))
+        return self._given_back(self._ledger.nack(tag))
 
     def reject(self, tag: int) -> bool:
         """Hand back to the queue, counted; False when it is too late."""
-        return self._note(self._ledger.reject(tag))
+        return self._given_back(self._ledger.reject(tag))
 
     async def cancel(self) -> None:
         """Ask for no more deliveries. What is under way still arrives before this returns."""
@@ -161,13 +165,16 @@ class Subscription:
         self._ledger.delivered(tag)
         self._on_delivery(Delivery(message, exchange, routing_key, redelivered, tag, self))
 
-    def _note(self, taken: bool) -> bool:  # noqa: FBT001 - the ledger's answer, passed on
+    def _given_back(self, taken: bool) -> bool:  # noqa: FBT001 - the ledger's answer, passed on
         if not taken or self.ended.done():
             return False
         if not self._settling:
-            self._settling = True
-            self._lane.settle_at_flush(self._write_settles)
+            self._settle_soon()
         return True
+
+    def _settle_soon(self) -> None:
+        self._settling = True
+        self._lane.settle_at_flush(self._write_settles)
 
     def _write_settles(self) -> None:
         self._settling = False
