@@ -10,7 +10,7 @@ import sys
 import time
 from types import FrameType
 
-from benchmarks import goals, page, tables
+from benchmarks import goals, outbox, page, tables
 from benchmarks.broker import Address, broker_for
 from benchmarks.contestants import ALL, BUILD, Contestant, NotInstalled
 from benchmarks.cores import Cores
@@ -54,6 +54,10 @@ def _run(options: Options, cores: Cores, address: Address) -> int:
         lines = start_and_idle(address.uri, cores, starts=starts, idle=idle)
         print("\n".join(lines), flush=True)
     run(Session(address.uri, options, cores, {}), chosen, results)
+    if "outbox" in options.what and any(one.name == "tidings" for one in chosen):
+        beside = results.of("publish", "faststream")
+        plain = beside["per_second"] if isinstance(beside, dict) else None
+        lines += outbox.measure(address.uri, cores, options.sizes, plain)
     measured = [line for table in tables.TABLES for line in tables.render(table, chosen, results)]
     remarks = [*results.remarks(), ""] if results.remarks() else []
     lines = [*measured, *remarks, *goals.render(results), *lines]

@@ -44,6 +44,7 @@ with an id of its own.
 - **Memory**: {waiting:,} events wait (for peers a tenth of that: to fill a queue takes minutes, and
   with a prefetch of 100 they do not see how long it is); the peak of resident memory while the
   consumer works on them for {seconds:g} s, and how much memory grows meanwhile. One round.
+- **Outbox on disk**: see benchmarks/outbox.py. Every publish waits until the event is safe.
 - **To the first event**: from starting the process to the first line of the handler.
 
 `python -m benchmarks --help` says how to run a part of it.

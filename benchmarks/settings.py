@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 WHAT = (
     *("start", "idle", "consume", "awaits", "publish", "single"),
-    *("latency", "retry", "memory", "first"),
+    *("latency", "retry", "memory", "first", "outbox"),
 )
 
 

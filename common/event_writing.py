@@ -108,12 +108,13 @@ def _extension_problem(extensions: Mapping[str, ExtensionValue]) -> str | None:
 
 
 def _jsonable(value: object) -> Any:
-    """Turn what orjson does not know into what it knows: pydantic models, sets."""
+    """Turn what orjson does not know into what it knows: pydantic models.
+
+    Not sets: they have no order, and the same event would be other bytes the next time.
+    """
     dump = getattr(value, "model_dump", None)
     if callable(dump):
         return dump(mode="json")
-    if isinstance(value, set | frozenset):
-        return list(value)
     message = f"{type(value).__name__} is not JSON"
     raise TypeError(message)
 

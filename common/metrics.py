@@ -44,8 +44,27 @@ class Metrics:
         self.outbox_depth = Gauge(
             "tidings_outbox_depth", "Events accepted and not yet confirmed", registry=registry
         )
+        self.outbox_bytes = Gauge(
+            "tidings_outbox_bytes", "Bytes that the outbox takes", registry=registry
+        )
+        self.outbox_oldest_seconds = Gauge(
+            "tidings_outbox_oldest_seconds",
+            "Age of the oldest event that waits in the outbox",
+            registry=registry,
+        )
+        self.outbox_refused = Gauge(
+            "tidings_outbox_refused",
+            "Events set aside in the outbox because the broker will never take them",
+            registry=registry,
+        )
         self.ticks_missed = Counter(
             "tidings_ticks_missed", "Ticks skipped as too late", ["source"], registry=registry
+        )
+        self.source_leads = Gauge(
+            "tidings_source_leads",
+            "1 while this replica makes the ticks of the source",
+            ["source"],
+            registry=registry,
         )
         self.source_errors = Counter(
             "tidings_source_errors", "Times a source raised", ["source"], registry=registry

@@ -150,6 +150,23 @@ def tier_topology(group: str, seconds: int) -> Topology:
     )
 
 
+def delay_name(seconds: int) -> str:
+    """Name the exchange and queue of one tier for events that are published with a delay."""
+    return f"{EVENTS}.delay.v1.{seconds}s"
+
+
+def delay_topology(seconds: int) -> Topology:
+    """One tier for delayed events: when their time is over they go to `events`, by their type."""
+    name = delay_name(seconds)
+    arguments: Arguments = (
+        *_QUORUM,
+        ("x-message-ttl", seconds * 1000),
+        ("x-dead-letter-exchange", EVENTS),
+        *_SAFE_DEAD_LETTERING,
+    )
+    return Topology((Exchange(name, "fanout"),), (Queue(name, arguments),), (Binding(name, name),))
+
+
 def group_topology(group: str, types: Iterable[str], *, longest_delay: float) -> Topology:
     """What a group needs: its queue, its dead letters, its way back and its delay tiers."""
     dead, back = dead_name(group), return_name(group)

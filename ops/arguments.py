@@ -8,13 +8,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from common.version import VERSION
-
-Parser = argparse.ArgumentParser
+from ops.options import SAY_WHICH, Parser, add_command, add_filters, add_room
+from ops.outbox.options import add_outbox
 
 RATE = 200.0
 """Messages a second that a replay sends unless told otherwise: a steady load, not a flood."""
-_SAY_WHICH = "say which ones: --id, --type, --reason; or --all"
-"""A command that changes something does not guess that everything is meant."""
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -46,8 +44,9 @@ def build_parser() -> Parser:
     _add_emit(commands)
     _add_dead(commands)
     _add_unrouted(commands)
+    add_outbox(commands)
     _add_topology(commands)
-    health = _add(
+    health = add_command(
         commands,
         "healthcheck",
         "ask the service on this host whether it is alive",
@@ -55,39 +54,26 @@ def build_parser() -> Parser:
         "ops.healthcheck:healthcheck",
     )
     health.add_argument("--ready", action="store_true", help="ask whether it is ready, too")
-    _add(commands, "version", "print the version", "tidings version", "ops.start:version")
-    return parser
-
-
-def _add(
-    commands: Any, name: str, help_: str, example: str, run: str, *, careful: str = ""
-) -> Parser:
-    parser: Parser = commands.add_parser(
-        name,
-        help=help_,
-        description=f"{help_[0].upper()}{help_[1:]}.",
-        epilog=f"example:  {example}",
-    )
-    parser.set_defaults(run=run, parser=parser, careful=careful)
+    add_command(commands, "version", "print the version", "tidings version", "ops.start:version")
     return parser
 
 
 def _add_services(commands: Any) -> None:
-    producer = _add(
+    producer = add_command(
         commands,
         "producer",
         "run the producer: the sources of the modules, or a ticker",
         "tidings producer shop.sources",
         "ops.start:producer",
     )
-    consumer = _add(
+    consumer = add_command(
         commands,
         "consumer",
         "run a consumer with the handlers of the modules",
         "tidings consumer shop.handlers",
         "ops.start:consumer",
     )
-    describe = _add(
+    describe = add_command(
         commands,
         "describe",
         "print handlers, policies and queues, without a broker",
@@ -101,7 +87,7 @@ def _add_services(commands: Any) -> None:
 
 
 def _add_emit(commands: Any) -> None:
-    parser = _add(
+    parser = add_command(
         commands,
         "emit",
         "publish one event, and print its id once the broker has confirmed it",
@@ -121,15 +107,15 @@ def _add_emit(commands: Any) -> None:
 
 
 def _add_dead(commands: Any) -> None:
-    actions = _add_room(commands, "dead", "see, replay or drop the dead letters of a group")
-    list_ = _add(
+    actions = add_room(commands, "dead", "see, replay or drop the dead letters of a group")
+    list_ = add_command(
         actions,
         "list",
         "list dead letters, and count them by kind",
         "tidings dead list --reason invalid_payload",
         "ops.letters.dead:list_",
     )
-    show = _add(
+    show = add_command(
         actions,
         "show",
         "print whole records: error, traceback, headers, body",
@@ -137,26 +123,26 @@ def _add_dead(commands: Any) -> None:
         "ops.letters.dead:show",
         careful="say which one: ID, --type or --reason",
     )
-    replay = _add(
+    replay = add_command(
         actions,
         "replay",
         "send dead letters to the group's queue again",
         "tidings dead replay --type 'order.*' --dry-run",
         "ops.letters.dead:replay",
-        careful=_SAY_WHICH,
+        careful=SAY_WHICH,
     )
-    drop = _add(
+    drop = add_command(
         actions,
         "drop",
         "delete dead letters for ever",
         "tidings dead drop --reason expired",
         "ops.letters.dead:drop",
-        careful=_SAY_WHICH,
+        careful=SAY_WHICH,
     )
     for parser in (list_, show, replay, drop):
         parser.add_argument("--group", help="consumer group (default: TIDINGS_GROUP)")
         parser.add_argument("--reason", default="", help="only this reason, as in attempts_spent")
-        _add_filters(parser)
+        add_filters(parser)
     show.add_argument("ids", nargs="*", metavar="ID", help="event id, the same as --id")
     _add_replay(replay)
     replay.add_argument("--force", action="store_true", help="also those replayed 3 times already")
@@ -165,15 +151,15 @@ def _add_dead(commands: Any) -> None:
 
 
 def _add_unrouted(commands: Any) -> None:
-    actions = _add_room(commands, "unrouted", "see or replay events that no group was bound for")
-    list_ = _add(
+    actions = add_room(commands, "unrouted", "see or replay events that no group was bound for")
+    list_ = add_command(
         actions,
         "list",
         "list unrouted events, and count them by type",
         "tidings unrouted list --json",
         "ops.letters.unrouted:list_",
     )
-    replay = _add(
+    replay = add_command(
         actions,
         "replay",
         "send unrouted events again, on the way they came",
@@ -182,29 +168,29 @@ def _add_unrouted(commands: Any) -> None:
         careful="say which ones: --id or --type; or --all",
     )
     for parser in (list_, replay):
-        _add_filters(parser)
+        add_filters(parser)
     _add_replay(replay)
 
 
 def _add_topology(commands: Any) -> None:
-    actions = _add_room(
+    actions = add_room(
         commands, "topology", "see, verify and make exchanges, queues and bindings", "plan"
     )
-    plan = _add(
+    plan = add_command(
         actions,
         "plan",
         "print what is needed, what differs, and which rights the services need",
         "tidings topology plan shop.handlers",
         "ops.topology:plan",
     )
-    check = _add(
+    check = add_command(
         actions,
         "check",
         "verify that everything is there and as it must be (exit 78 where not)",
         "tidings topology check shop.handlers",
         "ops.topology:check",
     )
-    apply = _add(
+    apply = add_command(
         actions,
         "apply",
         "create what is missing; with --prune also unbind what no handler asks for",
@@ -216,30 +202,14 @@ def _add_topology(commands: Any) -> None:
         parser.add_argument(
             "modules", nargs="*", metavar="MODULE", help="Python module (default: TIDINGS_MODULES)"
         )
+        parser.add_argument(
+            "--delays",
+            metavar="LONGEST",
+            help="with the tiers for events published with a delay of up to LONGEST, as in 10m",
+        )
     apply.add_argument(
         "--prune", action="store_true", help="remove stale bindings (needs TIDINGS_MANAGEMENT_URI)"
     )
-
-
-def _add_room(commands: Any, name: str, help_: str, first: str = "list") -> Any:
-    room = commands.add_parser(
-        name,
-        help=help_,
-        description=f"{help_[0].upper()}{help_[1:]}.",
-        epilog=f"example:  tidings {name} {first}",
-    )
-    return room.add_subparsers(title="actions", metavar="ACTION", required=True)
-
-
-def _add_filters(parser: Parser) -> None:
-    parser.add_argument(
-        "--id", action="append", default=[], help="only this event id; may be repeated"
-    )
-    parser.add_argument("--type", default="", help="only this event type; * stands for any text")
-    parser.add_argument(
-        "--limit", type=_positive, metavar="N", help="at most N of those that match"
-    )
-    parser.add_argument("--json", action="store_true", help="one JSON object per line")
 
 
 def _add_replay(parser: Parser) -> None:
@@ -252,13 +222,6 @@ def _add_replay(parser: Parser) -> None:
         metavar="N/s",
         help=f"messages a second (default {RATE:g}/s; 0: no limit)",
     )
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
-    return number
 
 
 def _rate(text: str) -> float:

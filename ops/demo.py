@@ -5,16 +5,18 @@ import json
 import os
 import signal
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 
 from common.address import masked
 from common.duration import seconds
 from common.errors import EXIT_OK, ConfigError, TidingsError
 from common.service import say_error
 from ops.broker_handle import BrokerHandle
-from ops.demo_lines import COUNTED, line, totals
+from ops.demo_lines import COUNTED, Lines, totals
 from ops.local_broker import find_or_start_broker
 
 GROUP = "tidings-demo"
@@ -25,11 +27,15 @@ END_SECONDS = 6.0
 
 
 class Demo:
-    """The services as child processes, each in a session of its own: Ctrl-C reaches only us."""
+    """The services as child processes, each in a session of its own: Ctrl-C reaches only us.
 
-    def __init__(self, uri: str) -> None:
+    `data`: a folder for the producer's outbox.
+    """
+
+    def __init__(self, uri: str, data: Path) -> None:
         self._uri = uri
-        self._colours = sys.stdout.isatty()
+        self._data = data
+        self._lines = Lines(colours=sys.stdout.isatty())
         self._processes: dict[str, asyncio.subprocess.Process] = {}
         self._exit_code = EXIT_OK
         self.counts: Counter[str] = Counter()
@@ -56,9 +62,11 @@ class Demo:
     async def _start_producer(self, tasks: asyncio.TaskGroup) -> None:
         """Start it when somebody listens: events that nobody is bound for would be kept apart."""
         await self._subscribed.wait()
-        await self._start(tasks, "producer", "producer")
+        await self._start(tasks, "producer", "producer", TIDINGS_DATA=str(self._data))
 
-    async def _start(self, tasks: asyncio.TaskGroup, name: str, *arguments: str) -> None:
+    async def _start(
+        self, tasks: asyncio.TaskGroup, name: str, *arguments: str, **settings: str
+    ) -> None:
         environment = {
             **{k: v for k, v in os.environ.items() if not k.startswith(("TIDINGS_", "AMQP_URI"))},
             "AMQP_URI": self._uri,
@@ -66,6 +74,7 @@ class Demo:
             "TIDINGS_LOG_FORMAT": "json",
             "TIDINGS_LOG_LEVEL": "debug",
             "TIDINGS_DRAIN_TIMEOUT": "3s",
+            **settings,
         }
         process = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -87,7 +96,7 @@ class Demo:
             with suppress(ValueError):
                 said = json.loads(text)
                 self._count(str(said.get("event")))
-                shown = line(name, said, colours=self._colours)
+                shown = self._lines.line(name, said)
                 if shown is not None:
                     print(shown, flush=True)
                 continue
@@ -140,6 +149,7 @@ def banner(uri: str, broker: BrokerHandle | None) -> str:
         "  handled     its handler (examples/demo.py) finished, and the event was acked",
         "  retried     of ten ticks, one fails at first, waits at the broker, and succeeds",
         "  dead        one is refused for good, and set aside with its reason",
+        "  outbox      stop the broker for a minute: events wait on disk meanwhile, none is lost",
     ]
     if broker is not None:
         lines += [
@@ -185,8 +195,9 @@ async def _main() -> int:
         if stop.is_set():
             return EXIT_OK
         print(banner(uri, broker), flush=True)
-        demo = Demo(uri)
-        code = await demo.run(stop, run_seconds)
+        with tempfile.TemporaryDirectory(prefix="tidings-demo-") as data:
+            demo = Demo(uri, Path(data))
+            code = await demo.run(stop, run_seconds)
     print(totals(demo.counts), flush=True)
     return code
 

@@ -29,9 +29,14 @@ def least_rights(group: str) -> tuple[Rights, ...]:
     The services start with `TIDINGS_TOPOLOGY=check`; with `declare`, the last ones are theirs.
     """
     mine = re.escape(group)
-    all_of_it = rf"^({EVENTS}|{re.escape(EVENTS)}\.unrouted|{mine}(\..*)?)$"
+    all_of_it = rf"^({EVENTS}(\.(unrouted|delay\..*))?|{mine}(\..*)?)$"
     return (
-        Rights("producer", NOTHING, f"^{EVENTS}$", NOTHING),
+        Rights(
+            "producer",
+            rf"^{EVENTS}\.lease\..*$",  # exclusive queues: which replica ticks
+            rf"^{EVENTS}(\.delay\..*)?$",
+            NOTHING,
+        ),
         Rights(
             "consumer",
             NOTHING,

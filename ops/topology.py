@@ -8,10 +8,11 @@ from argparse import Namespace
 from dataclasses import dataclass
 
 from common.broker import connect
+from common.duration import seconds
 from common.errors import EXIT_CONFIG, EXIT_OK, ConfigError, TopologyMismatch
 from common.service import say_error
 from common.settings import load
-from common.topology import Topology
+from common.topology import Topology, delay_topology, tiers_up_to
 from consumer.plan import registry_for, topology_for
 from consumer.settings import ConsumerSettings
 from ops.command import Stop, run, say
@@ -116,14 +117,27 @@ def _wanted(options: Namespace) -> Wanted:
     given = {"modules": tuple(options.modules) or None, "group": options.group}
     settings = load(ConsumerSettings, **given)
     management = load(OpsSettings, group=options.group).management_uri
+    topology = topology_for(settings, registry_for(settings))
+    for tier in _tiers(options.delays):
+        topology += delay_topology(tier)
     return Wanted(
-        topology=topology_for(settings, registry_for(settings)),
+        topology=topology,
         group=settings.group,
         uri=settings.uri,
         management=None
         if management is None
         else Management(management.get_secret_value(), settings.uri),
     )
+
+
+def _tiers(longest: str | None) -> tuple[int, ...]:
+    """Return the delay tiers of events published with a delay of up to `longest`."""
+    if longest is None:
+        return ()
+    try:
+        return tiers_up_to(seconds(longest))
+    except ValueError as error:
+        raise ConfigError(f"--delays: {error}") from None
 
 
 def _said(arguments: dict[str, str | int]) -> str:

@@ -8,6 +8,7 @@ from contextlib import aclosing
 from common.event import Event
 from producer.schedule import Tick
 from producer.source import Source
+from producer.source_context import SourceContext
 
 _END = object()
 
@@ -40,11 +41,15 @@ async def events_of(source: Source, tick: Tick) -> AsyncGenerator[Event, None]:
         yield _checked(result, source)
 
 
-async def stream_of(source: Source) -> AsyncGenerator[Event, None]:
-    """Start a stream and yield its events; it is closed in good order when this is."""
-    async with aclosing(source.function()) as events:
-        async for event in events:
-            yield _checked(event, source)
+async def stream_of(source: Source, context: SourceContext) -> AsyncGenerator[list[Event], None]:
+    """Start a stream and yield its events, those of a list together.
+
+    The stream is closed in good order when this is.
+    """
+    arguments = (context,) if source.takes_context else ()
+    async with aclosing(source.function(*arguments)) as made:
+        async for one in made:
+            yield [_checked(event, source) for event in (one if isinstance(one, list) else [one])]
 
 
 def _runs_on_loop(source: Source) -> bool:

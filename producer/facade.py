@@ -3,11 +3,14 @@
     async with Producer() as producer:          # AMQP_URI names the broker
         event = await producer.publish("order.created", {"order": 7}, key="c-7731")
 
-`publish` returns when the broker has stored the event, or raises what is known about it.
+`publish` returns when the broker has stored the event, or raises what is known about it. With an
+outbox on disk (`outbox="sqlite:///outbox.db"`) it returns when the broker or the disk has it: what
+it has returned is sent, by this process or by the next one with the same file.
 """
 
 import asyncio
 from collections.abc import Mapping
+from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self
 
@@ -20,13 +23,20 @@ from common.errors import (
     Unroutable,
 )
 from common.event import Event, ExtensionValue
-from common.message import Confirmed, Nacked, Returned, Unknown
+from common.message import Confirmed, Nacked, Publishing, Returned, Unknown
 from common.metrics import Metrics
 from common.probes import Health
 from common.settings import load
 from producer.answers import explained
+from producer.arguments import (
+    Expiry,
+    checked_delay,
+    checked_priority,
+    checked_timeout,
+    extensions_of,
+)
 from producer.deadlines import OUT_OF_TIME, Deadlines
-from producer.outbox import Entry
+from producer.outbox.entry import Entry
 from producer.relay import ROLE, Relay
 from producer.settings import ProducerSettings
 
@@ -93,7 +103,7 @@ class Producer:
         if bug is not None and not isinstance(bug, TidingsError):
             raise bug
 
-    async def publish(
+    async def publish(  # noqa: PLR0913 - what an event may have; all but two by name
         self,
         type: str,  # noqa: A002 - the attribute's own name
         data: Any = None,
@@ -103,43 +113,56 @@ class Producer:
         id: str | None = None,  # noqa: A002 - the attribute's own name
         source: str | None = None,
         extensions: Mapping[str, ExtensionValue] | None = None,
+        priority: int | None = None,
+        delay: float | str | timedelta | None = None,
+        expires: Expiry | None = None,
         timeout: float = PUBLISH_SECONDS,
     ) -> Event:
         """Make an event and publish it; return it as it was sent, with its id and time.
 
         `data`: whatever JSON can carry, a pydantic model, or bytes. `key`: events of one key are
         handled in order where the group asks for it. `id`: give the same one to send an event
-        again. `timeout`: seconds in all, waiting for room and for the broker included.
+        again. `priority`: 0 to 31, higher is sooner where the broker has levels. `delay`: reaches
+        the groups not earlier than after that ('10m', seconds, a timedelta). `expires`: a time, or
+        so long from now; after it consumers set the event aside instead of handling it. `timeout`:
+        seconds in all, waiting for room and for the broker included.
 
         Raises InvalidEvent at once, and after `timeout` what the last answer was: Rejected,
         Unroutable, ConfirmUnknown or OutboxFull. AccessRefused or TopologyMismatch when the broker
         will never take it as things are.
         """
         relay = self._serving()
-        given = dict(extensions) if extensions else {}
-        if key is not None:
-            given["partitionkey"] = key
-        event = relay.writer.made(type, data, id or "", source or "", subject, given)
-        return await self._confirmed(relay, event, timeout)
+        writer = relay.writer
+        if key is None and expires is None and not extensions:
+            given: Mapping[str, ExtensionValue] = {}
+        else:
+            given = extensions_of(extensions, key=key, expires=expires, now=writer.now())
+        event = writer.made(type, data, id or "", source or "", subject, given)
+        publishing = writer.publishing(
+            event, priority=checked_priority(priority), delay=checked_delay(delay)
+        )
+        return await self._safe(relay, event, publishing, timeout)
 
     async def publish_event(self, event: Event, *, timeout: float = PUBLISH_SECONDS) -> Event:
         """Publish an event that is already made; see `publish`. Empty attributes are filled in."""
         relay = self._serving()
-        return await self._confirmed(relay, relay.writer.fresh(event), timeout)
+        whole = relay.writer.fresh(event)
+        return await self._safe(relay, whole, relay.writer.publishing(whole), timeout)
 
-    async def _confirmed(self, relay: Relay, event: Event, timeout: float) -> Event:
-        """Send a complete event and wait for its confirm."""
-        publishing = relay.writer.publishing(event)
-        deadline = asyncio.get_running_loop().time() + timeout
+    async def _safe(
+        self, relay: Relay, event: Event, publishing: Publishing, timeout: float
+    ) -> Event:
+        """Hand a complete event over and wait until it is safe."""
+        deadline = asyncio.get_running_loop().time() + checked_timeout(timeout)
         entry = await relay.outbox.append(publishing, deadline=deadline)
-        self._deadlines.begin(entry.settled, deadline)
+        self._deadlines.begin(entry.safe, deadline)
         try:
-            problem = await entry.settled
+            problem = await entry.safe
         except asyncio.CancelledError:
             relay.outbox.withdraw(entry)
             raise
         finally:
-            self._deadlines.end(entry.settled)
+            self._deadlines.end(entry.safe)
         if problem is OUT_OF_TIME:
             relay.outbox.withdraw(entry)
             raise self._given_up(entry, event, timeout)
@@ -162,6 +185,8 @@ class Producer:
         """Say what is known about an event that was not confirmed in time, and what to do."""
         what = f"event '{event.type}' (id {event.id}) was not confirmed within {timeout:g} s"
         again = f"publish it again with id='{event.id}'"
+        if entry.on_disk:
+            return ConfirmUnknown(f"{what}: it is just being written to disk; {again}")
         if entry.sent_at is not None:
             return ConfirmUnknown(f"{what}: no answer yet, it may be stored; {again}")
         match entry.last:

@@ -12,6 +12,7 @@ from common.service import Stop, run_service, say_error
 from common.settings import load, probes_port_is_chosen
 from common.version import VERSION
 from producer.driver import Driver
+from producer.lease import Leases
 from producer.relay import ROLE, Relay
 from producer.settings import ProducerSettings
 from producer.source import Source, Sources, load_sources
@@ -45,8 +46,13 @@ class Main:
             self.health, self.metrics, port=settings.probes_port, fixed=port_is_fixed
         )
         self._relay = Relay(settings, health=self.health, metrics=self.metrics)
+        timed = [source.name for source in sources if source.timing is not None]
+        self._leases = Leases(settings.source, timed, self._relay.supervisor, self.metrics)
         self._driver = Driver(
-            outbox=self._relay.outbox, writer=self._relay.writer, metrics=self.metrics
+            outbox=self._relay.outbox,
+            writer=self._relay.writer,
+            metrics=self.metrics,
+            mine=self._leases.mine,
         )
         self._log = get_logger()
 
@@ -60,6 +66,7 @@ class Main:
             try:
                 async with asyncio.TaskGroup() as group:
                     relay = group.create_task(self._run_relay(), name="relay")
+                    leases = group.create_task(self._leases.run(), name="leases")
                     sources = [
                         group.create_task(self._driver.run(source), name=f"source {source.name}")
                         for source in self._sources
@@ -67,6 +74,7 @@ class Main:
                     await stop.wait()
                     await self._drain(sources)
                     relay.cancel()
+                    leases.cancel()
             finally:
                 self._say_goodbye()
 
@@ -98,15 +106,23 @@ class Main:
             broker=masked(self._settings.uri),
             source=self._settings.source,
             sources=[_described(source) for source in self._sources],
-            outbox=f"{self._settings.outbox} ({self._settings.outbox_size} events)",
+            outbox=self._described_outbox(),
             topology=self._settings.topology,
             probes_port=self.probes.port,
         )
 
+    def _described_outbox(self) -> str:
+        home = self._settings.outbox_home
+        if self._relay.outbox.durable:
+            return f"{home} ({self._relay.outbox.depth} events wait)"
+        return f"{home} ({self._settings.outbox_size} events)"
+
     def _say_goodbye(self) -> None:
         if unsent := self._relay.unsent:
-            outbox = self._settings.outbox
-            self._log.error("unsent", events=unsent, outbox=outbox, kept=outbox != "memory")
+            if self._relay.outbox.durable:
+                self._log.info("unsent_events_kept", events=unsent)
+            else:
+                self._log.error("unsent_events_lost", events=unsent, remedy="set TIDINGS_DATA")
         self._log.info("producer_stopped", unsent=self._relay.unsent)
 
 

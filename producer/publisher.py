@@ -11,14 +11,21 @@ from functools import partial
 from time import monotonic
 
 from common.broker import Connection, Supervisor
-from common.errors import AccessRefused, InvalidEvent, TidingsError
+from common.errors import (
+    AccessRefused,
+    BrokerUnavailable,
+    ConfigError,
+    InvalidEvent,
+    TidingsError,
+)
 from common.logs import get_logger, says_debug
 from common.message import Answer, Confirmed, Nacked
 from common.metrics import Metrics
 from producer.answers import AnswerCounts, explained, outcome
-from producer.outbox import Entry, Outbox
+from producer.outbox.entry import Entry, Outbox
 from producer.repair import Repair, Repairer
 from producer.seldom import Seldom
+from producer.tiers import DelayTiers
 
 WINDOW = 256
 """Entries under way. One confirm per round trip and entry: 256 keep a broker 25 ms away busy."""
@@ -49,6 +56,7 @@ class Publisher:
         outbox: Outbox,
         supervisor: Supervisor,
         metrics: Metrics,
+        tiers: DelayTiers,
         *,
         repair: Repair | None = None,
         window: int = WINDOW,
@@ -56,6 +64,7 @@ class Publisher:
         self._outbox = outbox
         self._supervisor = supervisor
         self._counts = AnswerCounts(metrics)
+        self._tiers = tiers
         self._repairer = Repairer(repair)
         self._window = window
         self._under_way = 0
@@ -95,10 +104,15 @@ class Publisher:
         """Send what the connection takes now; the others keep their place for the next time."""
         now = monotonic()
         for entry in entries:
-            if entry.settled.done():  # given up in this turn, and about to be withdrawn
+            if not entry.wanted:  # given up in this turn, and about to be withdrawn
                 continue
             if not connection.sendable:
                 self._outbox.give_back(entry)
+                continue
+            exchange = entry.publishing.exchange
+            if not self._tiers.there(exchange):
+                self._put_off += 1
+                self._tasks.create_task(self._after_tier(entry, connection, exchange))
                 continue
             answered = partial(self._answered, entry, connection)
             try:
@@ -127,7 +141,7 @@ class Publisher:
             if self._tells_each:
                 kind, identity = publishing.message.type, publishing.message.message_id
                 self._log.debug("event_published", event_id=identity, event_type=kind)
-        elif not entry.settled.done() and not self._over:  # who gave it up found it under way
+        elif entry.wanted and not self._over:  # who gave it up found it under way
             entry.sent_at = None
             entry.last = answer
             if connection.closed.is_set():  # the supervisor has its own back-off
@@ -148,7 +162,7 @@ class Publisher:
     def _refuse(self, entry: Entry, error: InvalidEvent) -> None:
         kind = entry.publishing.message.type
         self._log.error("event_refused", event_type=kind, problem=str(error))
-        self._outbox.withdraw(entry, error)
+        self._outbox.refuse(entry, error)
 
     async def _again(
         self, entry: Entry, answer: Answer, connection: Connection, *, silent: bool
@@ -156,6 +170,19 @@ class Publisher:
         """Give an entry back to the outbox when it makes sense to send it again."""
         try:
             await self._back_off(entry, answer, connection, silent=silent)
+        finally:
+            self._put_off -= 1
+            self._room.set()
+        self._outbox.give_back(entry)
+
+    async def _after_tier(self, entry: Entry, connection: Connection, exchange: str) -> None:
+        """Give an entry back when the delay tier that it asks for is there."""
+        try:
+            await self._tiers.make(connection, exchange)
+        except BrokerUnavailable:
+            await asyncio.sleep(FIRST_DELAY)
+        except ConfigError as error:
+            self._refuse(entry, InvalidEvent(f"it is published with a delay, but {error}"))
         finally:
             self._put_off -= 1
             self._room.set()
@@ -170,13 +197,20 @@ class Publisher:
         if times := self._notices.due(kind):
             self._log.warning("not_confirmed", outcome=kind, times=times, why=explained(answer))
         if not isinstance(answer, Nacked) and not silent:
+            self._tiers.doubt(entry.publishing.exchange)
             await self._repairer.repair(connection)  # an exchange or a queue was deleted
         delay = retry_delay(entry.failures, random.random())  # noqa: S311 - jitter, not a secret
         if entry.deadline is not None:
             left = entry.deadline - asyncio.get_running_loop().time()
             if left < delay + ANSWER_SECONDS:
                 delay = max(left + ANSWER_SECONDS, 0.0)  # withdrawn meanwhile
-        await asyncio.wait((entry.settled,), timeout=delay)
+        loop = asyncio.get_running_loop()
+        until = loop.time() + delay
+        while entry.wanted and (left := until - loop.time()) > 0:
+            if entry.safe.done():
+                await asyncio.sleep(left)
+            else:
+                await asyncio.wait((entry.safe,), timeout=left)
 
 
 async def _raising(error: AccessRefused) -> None:

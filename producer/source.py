@@ -3,8 +3,11 @@
     @source(every="5s")                      # called at each tick
     def prices() -> list[Event]: ...
 
+    @source(cron="30 2 * * *", timezone="Europe/Berlin", missed="once")
+    def report(tick: Tick) -> Event: ...
+
     @source                                  # a stream: runs as long as the producer
-    async def changes() -> AsyncIterator[Event]:
+    async def changes(context: SourceContext) -> AsyncIterator[Event]:
         ...
         yield Event("file.changed", {...})
 
@@ -20,11 +23,16 @@ from typing import Any, TypeVar, get_type_hints, overload
 from common.errors import ConfigError
 from common.modules import load_module, location_of
 from producer.schedule import Schedule, Tick
+from producer.source_context import SourceContext
+from producer.ticks import Timing
+from producer.timing_arguments import TimingArguments
 
 SourceFunction = Callable[..., Any]
 """Makes events: returns or yields `Event`s. What it may look like is checked, with file:line."""
 
 F = TypeVar("F", bound=SourceFunction)
+
+HIGHEST_PRIORITY = 31
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,23 +40,32 @@ class SourceDeclaration:
     """What the decorator was told. `where` is file:line of the function."""
 
     function: SourceFunction
-    schedule: Schedule | None
+    timing: Timing | None
     name: str
     where: str
+    priority: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A checked source. `schedule` None: a stream. `takes_tick`: it wants the `Tick` passed."""
+    """A checked source. `timing` None: a stream. `takes_…`: what it wants passed."""
 
     function: SourceFunction
-    schedule: Schedule | None
+    timing: Timing | None
     name: str
     where: str
     takes_tick: bool = False
+    takes_context: bool = False
+    priority: int | None = None
+    """0 to 31, of its events; None: as if 0, and the message says nothing."""
+
+    @property
+    def schedule(self) -> Schedule | None:
+        """When its ticks are due."""
+        return None if self.timing is None else self.timing.schedule
 
     def __str__(self) -> str:
-        return f"{self.name} ({self.schedule or 'stream'})"
+        return f"{self.name} ({self.timing or 'stream'})"
 
 
 Sources = tuple[Source, ...]
@@ -60,30 +77,60 @@ _declared: list[SourceDeclaration] = []
 @overload
 def source(function: F, /) -> F: ...
 @overload
-def source(*, every: str | float | None = None, name: str | None = None) -> Callable[[F], F]: ...
 def source(
-    function: Any = None, /, *, every: str | float | None = None, name: str | None = None
+    *,
+    every: str | float | None = None,
+    cron: str | None = None,
+    timezone: str | None = None,
+    offset: str | float | None = None,
+    jitter: str | float | None = None,
+    missed: str = "skip",
+    name: str | None = None,
+    priority: int | None = None,
+) -> Callable[[F], F]: ...
+def source(  # noqa: PLR0913 - all by name, and most are left out
+    function: Any = None,
+    /,
+    *,
+    every: str | float | None = None,
+    cron: str | None = None,
+    timezone: str | None = None,
+    offset: str | float | None = None,
+    jitter: str | float | None = None,
+    missed: str = "skip",
+    name: str | None = None,
+    priority: int | None = None,
 ) -> Any:
     """Declare a source.
 
-    With `every` (`"5s"`, `"250ms"`, or seconds) the function is called at each tick and returns
-    an `Event`, a list of them or None, or is a generator of them; plain functions run in a thread.
-    It may have one parameter, annotated `Tick`. Without `every` it is an endless async generator.
+    With `every` (`"5s"`, `"250ms"`, or seconds) or `cron` (`"30 2 * * *"`, in `timezone`, by
+    default UTC) the function is called at each tick and returns an `Event`, a list of them or
+    None, or is a generator of them; plain functions run in a thread. It may have one parameter,
+    annotated `Tick`. Without them it is an endless async generator, which may have one parameter,
+    annotated `SourceContext`.
+
+    `offset` shifts the grid of `every`, `jitter` makes each tick later by up to so much. `missed`
+    says what becomes of ticks that could not be made in time: `skip`, `once` (the newest is made,
+    also after a restart), `catch_up(100)` (the 100 newest are).
 
     `name` (by default module.function) is part of the ids of its events: give one to keep the ids
-    when the function moves. Raises ConfigError with file:line.
+    when the function moves. `priority` (0 to 31) is that of its events. Raises ConfigError with
+    file:line.
     """
+    arguments = TimingArguments(
+        every=every, cron=cron, timezone=timezone, offset=offset, jitter=jitter, missed=missed
+    )
 
     def declare(function: F) -> F:
         where = location_of(function)
-        _declared.append(
-            SourceDeclaration(
-                function=_checked_function(function, where, timed=every is not None),
-                schedule=None if every is None else _schedule(every, where),
-                name=_checked_name(name or _name_of(function), where),
-                where=where,
-            )
-        )
+        full_name = _checked_name(name or _name_of(function), where)
+        try:
+            timing = arguments.read(full_name)
+        except ValueError as error:
+            raise ConfigError(f"{where}: @source: {error}") from None
+        _check_function(function, where, timed=timing is not None)
+        _check_priority(priority, where)
+        _declared.append(SourceDeclaration(function, timing, full_name, where, priority))
         return function
 
     if function is not None and not callable(function):  # @source("5s")
@@ -122,29 +169,41 @@ def declarations_of(function: SourceFunction) -> list[SourceDeclaration]:
 
 def build_sources(declared: Iterable[SourceDeclaration]) -> Sources:
     """Check declarations one by one and against each other. Raises ConfigError."""
-    found = tuple(
-        Source(one.function, one.schedule, one.name, one.where, takes_tick=_takes_tick(one))
-        for one in declared
-    )
+    found = tuple(_built(one) for one in declared)
     _refuse_same_names(found)
     return found
 
 
-def _schedule(every: str | float, where: str) -> Schedule:
-    try:
-        return Schedule.every(every)
-    except ValueError as error:
-        raise ConfigError(f"{where}: @source(every=…): {error}") from None
+def _built(one: SourceDeclaration) -> Source:
+    timed = one.timing is not None
+    takes = _takes_first(one, Tick if timed else SourceContext)
+    return Source(
+        one.function,
+        one.timing,
+        one.name,
+        one.where,
+        takes_tick=takes and timed,
+        takes_context=takes and not timed,
+        priority=one.priority,
+    )
 
 
-def _checked_function(function: F, where: str, *, timed: bool) -> F:
+def _check_function(function: SourceFunction, where: str, *, timed: bool) -> None:
     if not timed and not inspect.isasyncgenfunction(inspect.unwrap(function)):
         message = (
             f"{where}: source '{_name_of(function)}' has no schedule and is no async generator; "
             'add every="5s" to be called at each tick, or make it `async def` with `yield`'
         )
         raise ConfigError(message)
-    return function
+
+
+def _check_priority(priority: object, where: str) -> None:
+    if priority is None or (type(priority) is int and 0 <= priority <= HIGHEST_PRIORITY):
+        return
+    raise ConfigError(
+        f"{where}: @source: priority={priority!r}; write a whole number from 0 to "
+        f"{HIGHEST_PRIORITY}, the most urgent"
+    )
 
 
 def _checked_name(name: str, where: str) -> str:
@@ -163,9 +222,8 @@ def _home(function: SourceFunction) -> str:
     return str(inspect.unwrap(function).__module__)
 
 
-def _takes_tick(declaration: SourceDeclaration) -> bool:
-    """Whether its first parameter is annotated `Tick`. Raises for others that have no default."""
-    where, name = declaration.where, declaration.name
+def _takes_first(declaration: SourceDeclaration, wanted: type) -> bool:
+    """Whether its first parameter is annotated so. Raises for others that have no default."""
     parameters = [
         one
         for one in inspect.signature(declaration.function).parameters.values()
@@ -173,16 +231,16 @@ def _takes_tick(declaration: SourceDeclaration) -> bool:
     ]
     takes = bool(
         parameters
-        and declaration.schedule is not None
         and parameters[0].kind is not inspect.Parameter.KEYWORD_ONLY
-        and _annotation(declaration, parameters[0].name) is Tick
+        and _annotation(declaration, parameters[0].name) is wanted
     )
     for one in parameters[takes:]:
         if one.default is one.empty:
-            allowed = "none" if declaration.schedule is None else "one, the first, annotated `Tick`"
+            kind = "stream" if declaration.timing is None else "source with a schedule"
             message = (
-                f"{where}: source '{name}' has a parameter '{one.name}' that nobody can fill; "
-                f"a source of this kind may have {allowed}"
+                f"{declaration.where}: source '{declaration.name}' has a parameter '{one.name}' "
+                f"that nobody can fill; a {kind} may have one, the first, annotated "
+                f"`{wanted.__name__}`"
             )
             raise ConfigError(message)
     return takes

@@ -2,8 +2,9 @@
 
 from common.event import Event
 from common.modules import location_of
-from producer.schedule import Schedule, Tick
+from producer.schedule import Every, Tick
 from producer.source import Source
+from producer.ticks import SKIP, Timing
 
 NAME = "ticker"
 TYPE = "tidings.tick"
@@ -16,7 +17,7 @@ async def tick(due: Tick) -> Event:
 
 TICKER = Source(
     function=tick,
-    schedule=Schedule.every("1s"),
+    timing=Timing(Every.read("1s"), SKIP, 0, NAME),
     name=NAME,
     where=location_of(tick),
     takes_tick=True,

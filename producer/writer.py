@@ -9,7 +9,7 @@ from typing import Any
 from common.envelope import to_message
 from common.event import Event, ExtensionValue
 from common.message import Publishing
-from common.topology import EVENTS
+from common.topology import EVENTS, delay_name, tier_for
 from producer.identity import new_id
 from producer.schedule import Tick, tick_id
 from producer.source import Source
@@ -49,7 +49,7 @@ class EventWriter:
     def fresh(self, event: Event) -> Event:
         """Complete an event that has no place in a schedule: a random id, and now."""
         return event.stamped(
-            id=event.id or new_id(), source=self.source, time=event.time or self._now()
+            id=event.id or new_id(), source=self.source, time=event.time or self.now()
         )
 
     def made(
@@ -62,13 +62,21 @@ class EventWriter:
         extensions: Mapping[str, ExtensionValue],
     ) -> Event:
         """Make a complete event that has no place in a schedule."""
-        now, source = self._now(), source or self.source
+        now, source = self.now(), source or self.source
         return Event(type, data, id or new_id(), source, subject, now, None, None, extensions)
 
-    def _now(self) -> datetime:
+    def now(self) -> datetime:
+        """Return the time of day."""
         return datetime.fromtimestamp(self.clock() / 1e6, UTC)  # to the microsecond until 2106
 
-    def publishing(self, event: Event) -> Publishing:
-        """Write a complete event; the event type is the routing key. Raises InvalidEvent."""
-        message = to_message(event, app_id=self.source, limit=self.limit)
-        return Publishing(EVENTS, event.type, message)
+    def publishing(
+        self, event: Event, *, priority: int | None = None, delay: float | None = None
+    ) -> Publishing:
+        """Write a complete event; the event type is the routing key. Raises InvalidEvent.
+
+        `delay`, in seconds, sends it through the smallest delay tier that can hold it so long.
+        """
+        message = to_message(event, app_id=self.source, priority=priority, limit=self.limit)
+        if delay is None:
+            return Publishing(EVENTS, event.type, message)
+        return Publishing(delay_name(tier_for(delay)), event.type, message, delay)

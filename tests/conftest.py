@@ -13,6 +13,8 @@ from support.broker import Broker, OwnBroker
 from support.brokers import Brokers, Kind, given_address
 from support.names import Names
 
+pytest_plugins = ["faults.plugin"]
+
 BROKERS: Final = pytest.StashKey[Brokers]()
 
 # Before anything else: AMQP_URI may be somebody's staging broker, and no setting of the shell's

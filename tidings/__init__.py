@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from producer.facade import Producer
     from producer.schedule import Tick
     from producer.source import source
+    from producer.source_context import SourceContext
 
 __all__ = [
     "BrokerUnavailable",
@@ -43,6 +44,7 @@ __all__ = [
     "Retry",
     "RetryPolicy",
     "Snooze",
+    "SourceContext",
     "Tick",
     "TidingsError",
     "Unroutable",
@@ -70,6 +72,7 @@ _HOMES = {
     "producer.facade": ("Producer",),
     "producer.schedule": ("Tick",),
     "producer.source": ("source",),
+    "producer.source_context": ("SourceContext",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

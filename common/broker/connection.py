@@ -118,6 +118,10 @@ class Connection:
         """Return the messages ready in a queue; raises TopologyMismatch when it is gone."""
         return await self._declarer.depth(queue)
 
+    async def hold(self, name: str) -> bool:
+        """Hold a name for as long as this connection lives; False while another one has it."""
+        return await self._declarer.hold(name)
+
     async def close(self) -> None:
         """Close in good order; a peer that does not answer is dropped."""
         self._watcher.cancel()

@@ -15,9 +15,11 @@ from aiormq.exceptions import (
     AMQPError,
     ChannelAccessRefused,
     ChannelInvalidStateError,
+    ChannelLockedResource,
     ChannelNotFoundEntity,
     ChannelPreconditionFailed,
 )
+from pamqp.common import FieldValue
 
 from common.errors import AccessRefused, BrokerUnavailable, TopologyMismatch
 from common.logs import get_logger
@@ -26,6 +28,8 @@ from common.topology import Binding, Exchange, Queue, Topology
 
 T = TypeVar("T")
 RPC_SECONDS = 10.0
+_CLASSIC: dict[str, FieldValue] = {"x-queue-type": "classic"}
+"""Said in words: where the virtual host's default is quorum, an exclusive queue is refused."""
 _DIFFERENCE = re.compile(r"inequivalent arg '([^']+)'.*?: received (.+?) but current is (.+)$")
 
 
@@ -64,6 +68,27 @@ class Declarer:
         """Return the messages ready in a queue. Raises TopologyMismatch when it is gone."""
         async with self._one, lost_is_unavailable():
             return await self._depth(queue)
+
+    async def hold(self, name: str) -> bool:
+        """Declare an exclusive queue of this name; False while another connection holds it.
+
+        It lasts as long as the connection, and holds no message. Raises AccessRefused or
+        BrokerUnavailable.
+        """
+        async with self._one, lost_is_unavailable():
+            channel = await self._open()
+            try:
+                await channel.queue_declare(
+                    name, exclusive=True, arguments=_CLASSIC, timeout=RPC_SECONDS
+                )
+            except ChannelLockedResource:
+                return False
+            except ChannelAccessRefused as error:
+                message = f"queue '{name}': this user may not declare it: {error}"
+                raise AccessRefused(message) from None
+            except _LOST as error:
+                raise BrokerUnavailable(_lost(error)) from None
+            return True
 
     async def _declare(self, topology: Topology) -> None:
         for exchange in topology.exchanges:

@@ -182,6 +182,8 @@ def test_the_example_of_a_users_code_is_a_valid_override(checkout: Path, tmp_pat
     project = Stack(checkout, tmp_path, checkout / "examples/shop/compose.yaml")
     services = project.config()["services"]
 
+    assert services["producer"]["environment"]["TIDINGS_DATA"] == "/var/lib/tidings"
+    assert [volume["source"] for volume in services["producer"]["volumes"]] == ["outbox"]
     for role in ("consumer", "producer"):
         assert services[role]["build"]["context"] == str(checkout / "examples/shop")
         assert services[role]["build"]["args"] == {"IMAGE": f"tidings-{role}"}

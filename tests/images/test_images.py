@@ -22,10 +22,25 @@ def test_an_image_has_185_megabytes_at_most(images: dict[str, str], role: str) -
     assert look(images[role])["Size"] <= 185 * MEGABYTE
 
 
-def test_the_two_images_share_all_their_layers(images: dict[str, str]) -> None:
+def test_the_two_images_share_all_their_layers_but_the_folder_of_the_outbox(
+    images: dict[str, str],
+) -> None:
     consumer, producer = (look(images[role])["RootFS"]["Layers"] for role in ROLES)
 
-    assert consumer == producer
+    assert consumer == producer[:-1]
+
+
+def test_the_folder_of_the_outbox_is_the_producers_alone(images: dict[str, str]) -> None:
+    show = ("stat", "--format=%u %g %a", "/var/lib/tidings")
+
+    assert within(images["producer"], *show).out == "10001 10001 700\n"
+    assert within(images["consumer"], *show).code == 1
+
+
+def test_the_user_of_the_producer_owns_nothing_else(images: dict[str, str]) -> None:
+    said = within(images["producer"], "find", "/venv", "/app", "/var", "-xdev", "-user", "10001")
+
+    assert said.out == "/var/lib/tidings\n"
 
 
 @pytest.mark.parametrize("role", ROLES)

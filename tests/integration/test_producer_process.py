@@ -96,7 +96,7 @@ async def test_a_source_of_the_users_own_folder_runs_in_the_process(
     ("arguments", "environment", "line"),
     [
         (["nowhere"], {}, "tidings: no module named 'nowhere'"),
-        ([], {"TIDINGS_OUTBOX": "postgres"}, "tidings: TIDINGS_OUTBOX: 'memory' is the only"),
+        ([], {"TIDINGS_OUTBOX": "postgres"}, "tidings: TIDINGS_OUTBOX: 'postgres' is no"),
         ([], {"TIDINGS_SORCE": "x"}, "tidings: TIDINGS_SORCE is no setting of Tidings; did you"),
         ([], {"AMQP_URI": ""}, "tidings: AMQP_URI is not set"),
     ],

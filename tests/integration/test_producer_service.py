@@ -1,7 +1,6 @@
 """The producer service in the test's own process: ticks, probes, draining."""
 
 import asyncio
-import json
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from urllib.request import urlopen
@@ -14,12 +13,10 @@ from common.errors import (
 )
 from common.topology import UNROUTED
 from producer.main import Main
-from producer.schedule import Schedule
-from producer.source import Source
+from producer.source import build_sources, declarations_of, source
 from producer.ticker import TICKER
 from support.broker import Broker
 from support.producing import CONFIRMED, FAST, NOBODY, bind, producing, read, value
-from support.services import drained
 from support.waiting import until
 
 
@@ -55,18 +52,6 @@ async def test_the_built_in_ticker_reaches_a_bound_queue(broker: Broker) -> None
     assert first.time.timestamp() == first.data["tick"]
 
 
-async def test_two_replicas_make_the_same_events(broker: Broker) -> None:
-    await bind(broker.uri, "ticks", "fast")
-
-    async with producing(broker.uri), producing(broker.uri):
-        deliveries = await drained(broker.uri, "ticks", 40)
-
-    bodies = [one.message.body for one in deliveries]
-    ids = {json.loads(body)["id"] for body in bodies}
-    assert len(set(bodies)) == len(ids)
-    assert len(ids) < len(bodies), "the replicas ran side by side and had no tick in common"
-
-
 async def test_what_is_confirmed_is_counted_and_nothing_is_left_at_the_end(broker: Broker) -> None:
     async with producing(broker.uri) as main:
         await until(lambda: value(main, CONFIRMED))
@@ -100,7 +85,7 @@ async def test_what_cannot_be_sent_before_the_deadline_is_told_in_one_line() -> 
         async with producing(NOBODY, ready=False, drain_timeout="100ms") as main:
             await until(lambda: value(main, "tidings_outbox_depth") >= 3)
 
-    (unsent,) = [line for line in logs if line["event"] == "unsent"]
+    (unsent,) = [line for line in logs if line["event"] == "unsent_events_lost"]
     assert unsent["events"] >= 3
     assert unsent["log_level"] == "error"
 
@@ -125,7 +110,7 @@ async def test_a_source_that_does_not_stop_is_named(broker: Broker) -> None:
             except asyncio.CancelledError:
                 asyncio.get_running_loop().call_later(0.3, release.set)
 
-    one = Source(stubborn, Schedule.every("10ms"), "stubborn", "here:1")
+    (one,) = build_sources(declarations_of(source(every="10ms", name="stubborn")(stubborn)))
     with structlog.testing.capture_logs() as logs:
         async with producing(broker.uri, one, *FAST, drain_timeout="200ms"):
             await read(broker.uri, UNROUTED, 3)

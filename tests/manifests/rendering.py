@@ -33,6 +33,11 @@ class Pod:
     spec: Document
 
     @property
+    def name(self) -> str:
+        """The workload's name."""
+        return self.owner.partition("/")[2]
+
+    @property
     def containers(self) -> list[Document]:
         """All its containers, those that run first included."""
         return [*self.spec.get("initContainers", []), *self.spec["containers"]]
@@ -75,8 +80,15 @@ class Render:
 
     @property
     def pair(self) -> list[Pod]:
-        """The pod templates of producer and consumer."""
-        return [pod for pod in self.pods if pod.owner.startswith("Deployment/event-")]
+        """The pod templates of consumer and producer, in this order."""
+        pair = [pod for pod in self.pods if pod.name.startswith("event-")]
+        return sorted(pair, key=lambda pod: pod.name)
+
+    @property
+    def producer(self) -> Pod:
+        """The pod template of the producer."""
+        [pod] = [pod for pod in self.pair if pod.name == "event-producer"]
+        return pod
 
     @property
     def broker(self) -> Pod:
@@ -92,14 +104,16 @@ class Render:
                 yield f"{pod.owner}/{container['name']}", container
 
     def settings_of(self, pod: Pod) -> dict[str, str]:
-        """Return the variables that the pod's first container gets from ConfigMaps."""
+        """Return the variables of the pod's first container, but for those out of Secrets."""
+        container = pod.spec["containers"][0]
         names = [
             source["configMapRef"]["name"]
-            for source in pod.spec["containers"][0].get("envFrom", [])
+            for source in container.get("envFrom", [])
             if "configMapRef" in source
         ]
         maps = [d for d in self.of("ConfigMap") if d["metadata"]["name"] in names]
-        return {key: value for document in maps for key, value in document["data"].items()}
+        own = {v["name"]: v["value"] for v in container.get("env", []) if "value" in v}
+        return {key: value for document in maps for key, value in document["data"].items()} | own
 
 
 def copy_with_secrets(folder: Path) -> Path:

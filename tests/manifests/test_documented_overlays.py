@@ -17,7 +17,7 @@ _SHOWN: Final = re.findall(
 
 
 def test_there_are_some() -> None:
-    assert [name for name, _ in _SHOWN] == ["shop", "shop-tls"]
+    assert [name for name, _ in _SHOWN] == ["shop", "shop-tls", "durable"]
 
 
 @pytest.mark.parametrize(("name", "text"), _SHOWN, ids=[name for name, _ in _SHOWN])
@@ -29,11 +29,15 @@ def test_each_renders_and_fits_together(name: str, text: str, tmp_path: Path) ->
     (folder / "ca.crt").write_text("-----BEGIN CERTIFICATE-----\n", encoding="utf-8")
     rendered = render(k8s, name)
     assert unresolved(rendered) == []
-    consumer = rendered.pair[0].spec["containers"][0]
-    if name == "shop":
+    consumer, producer = (pod.spec["containers"][0] for pod in rendered.pair)
+    if name == "durable":
+        assert rendered.producer.workload["kind"] == "StatefulSet"
+        assert rendered.settings_of(rendered.producer)["TIDINGS_DATA"] == "/var/lib/tidings"
+    elif name == "shop":
         assert consumer["image"] == "registry.example/shop-consumer:7"
         assert consumer["args"] == ["shop.handlers"]
         assert rendered.settings_of(rendered.pair[0])["TIDINGS_GROUP"] == "shop"
     else:
         variable = {"name": "TIDINGS_TLS_CA", "value": "/etc/tidings/ca.crt"}
         assert variable in consumer["env"]
+        assert variable in producer["env"]

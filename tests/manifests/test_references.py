@@ -50,6 +50,16 @@ _NAME = "app.kubernetes.io/name"
             "Service/rabbitmq-service: selects no pods",
         ),
         (
+            "serviceName: event-producer",
+            "serviceName: producer",
+            "StatefulSet/event-producer: there is no Service producer",
+        ),
+        (
+            "mountPath: /var/lib/tidings\n          name: outbox",
+            "mountPath: /var/lib/tidings\n          name: data",
+            "StatefulSet/event-producer: mounts data, which is no volume",
+        ),
+        (
             "serviceName: rabbitmq-service",
             "serviceName: rabbitmq",
             "StatefulSet/rabbitmq: there is no Service rabbitmq",
@@ -96,5 +106,5 @@ def test_a_reference_that_leads_nowhere_is_a_line(
 
 def test_two_workloads_that_select_each_others_pods_are_a_line(dev: Render) -> None:
     text = re.sub(rf"{_NAME}: event-(producer|consumer)", f"{_NAME}: pair", dev.text)
-    line = f"{_CONSUMER}: its selector also selects the pods of Deployment/event-producer"
+    line = f"{_CONSUMER}: its selector also selects the pods of StatefulSet/event-producer"
     assert line in unresolved(Render("dev", text))

@@ -63,9 +63,10 @@ def test_the_services_understand_every_setting(
     for pod, kind in zip(rendered.pair, kinds, strict=True):
         settings = rendered.settings_of(pod)
         assert settings.keys() <= KNOWN_VARIABLES
-        for name, value in settings.items():
-            monkeypatch.setenv(name, value)
-        loaded = load(kind)
+        with monkeypatch.context() as own:
+            for name, value in settings.items():
+                own.setenv(name, value)
+            loaded = load(kind)
         [port] = pod.spec["containers"][0]["ports"]
         assert loaded.probes_port == port["containerPort"]
 

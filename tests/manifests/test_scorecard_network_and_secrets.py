@@ -83,9 +83,10 @@ def test_no_file_of_the_tree_has_a_password() -> None:
 @row(12)
 def test_the_pair_gets_the_uri_from_the_secret_and_from_nowhere_else(rendered: Render) -> None:
     for pod in rendered.pair:
-        [variable] = pod.spec["containers"][0]["env"]
+        [variable] = [v for v in pod.spec["containers"][0]["env"] if "AMQP" in v["name"]]
         reference = {"name": "tidings-broker", "key": "AMQP_URI"}
         assert variable == {"name": "AMQP_URI", "valueFrom": {"secretKeyRef": reference}}
+        assert "AMQP" not in "".join(rendered.settings_of(pod))
 
 
 @row(12)

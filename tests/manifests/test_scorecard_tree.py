@@ -41,6 +41,13 @@ def test_no_kustomization_uses_a_field_that_kustomize_deprecates(path: Path) -> 
     assert not _OLD & _kustomization(path.parent).keys()
 
 
+@row(39)
+def test_no_overlay_shares_one_volume_claim_between_pods() -> None:
+    """A claim with a name of its own is one for all pods of a workload, old and new."""
+    for path in K8S.rglob("*.yaml"):
+        assert "kind: PersistentVolumeClaim" not in path.read_text(encoding="utf-8"), path
+
+
 @row(35)
 def test_ci_runs_these_checks() -> None:
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")

@@ -56,7 +56,7 @@ def all_parsers(parser: argparse.ArgumentParser, name: str = "tidings") -> dict[
 
 def test_each_command_has_an_example_in_its_help() -> None:
     texts = all_parsers(build_parser())
-    assert len(texts) == 19
+    assert len(texts) == 25
     for name, text in texts.items():
         assert name == "tidings" or f"example: {name}" in text
 
@@ -74,6 +74,11 @@ def test_each_command_has_an_example_in_its_help() -> None:
         "dead drop --reason expired",
         "unrouted list",
         "unrouted replay --type a",
+        "outbox list --waiting",
+        "outbox show e1 e2",
+        "outbox retry --reason x",
+        "outbox drop e1 --yes",
+        "outbox stats",
         "topology plan shop.handlers",
         "topology check",
         "topology apply --prune",

@@ -8,6 +8,7 @@ import pytest
 from common.topology import (
     LARGEST_TIER,
     Topology,
+    delay_topology,
     events_topology,
     group_topology,
     tier_for,
@@ -28,6 +29,7 @@ def written(topology: Topology, version: tuple[int, int]) -> dict[str, object]:
 def test_the_arguments_are_those_of_the_golden_file() -> None:
     """A queue's arguments cannot change in place: a difference here needs a new queue name."""
     topology = group_topology("GROUP", ["order.created", "invoice.*"], longest_delay=4)
+    topology += delay_topology(4)
     found = {
         "4.3": written(topology, (4, 3)),
         "3.10": written(topology, (3, 10)),
@@ -72,7 +74,8 @@ def test_every_queue_is_a_quorum_queue_and_only_the_work_queue_has_a_limit() -> 
 
 
 def test_whatever_dead_letters_does_so_at_least_once() -> None:
-    for queue in group_topology("g", ["a"], longest_delay=64).queues:
+    topology = group_topology("g", ["a"], longest_delay=64) + delay_topology(8)
+    for queue in topology.queues:
         arguments = queue.arguments_for((4, 3))
         if "x-dead-letter-exchange" in arguments:
             assert arguments["x-dead-letter-strategy"] == "at-least-once"

@@ -12,7 +12,7 @@ from common.message import Publishing
 from common.metrics import Metrics
 from producer import driver
 from producer.driver import Driver, restart_delay
-from producer.outbox import MemoryOutbox
+from producer.outbox.memory import MemoryOutbox
 from producer.schedule import Tick
 from producer.source import build_sources, declarations_of, source
 from producer.writer import EventWriter
@@ -162,7 +162,7 @@ async def test_a_full_outbox_makes_the_source_wait_and_counts_what_it_missed() -
     with structlog.testing.capture_logs() as logs:
         bench = Bench(size=2)
         async with bench.driving(counting):
-            await until(lambda: bench.outbox.full and bench.outbox._waiting)
+            await until(lambda: bench.outbox.full and bench.outbox._line)
             bench.clock.now_us += 60 * SECOND
             bodies = [(await bench.next()).message.body for _ in range(4)]
 

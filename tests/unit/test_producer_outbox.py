@@ -8,7 +8,8 @@ import pytest
 
 from common.errors import BrokerUnavailable, OutboxFull
 from common.message import Message, Publishing
-from producer.outbox import Entry, MemoryOutbox
+from producer.outbox.entry import Entry
+from producer.outbox.memory import MemoryOutbox
 
 T = TypeVar("T")
 
@@ -89,7 +90,7 @@ async def test_a_confirm_tells_whoever_brought_it_and_makes_room() -> None:
 
     outbox.confirm(entry)
 
-    assert await entry.settled is None
+    assert await entry.safe is None
     assert outbox.depth == 0
 
 
@@ -176,15 +177,15 @@ async def test_a_withdrawn_entry_is_not_taken() -> None:
     assert outbox.depth == 2
 
 
-async def test_a_confirm_after_the_withdrawal_changes_nothing() -> None:
+async def test_a_confirm_after_the_refusal_changes_nothing() -> None:
     outbox = MemoryOutbox(10)
     (entry,) = await filled(outbox, 1)
     problem = BrokerUnavailable("gone")
 
-    outbox.withdraw(entry, problem)
+    outbox.refuse(entry, problem)
     outbox.confirm(entry)
 
-    assert await entry.settled is problem
+    assert await entry.safe is problem
 
 
 async def test_drained_waits_for_the_last_confirm() -> None:
@@ -207,9 +208,9 @@ async def test_closing_gives_the_error_to_all_who_wait_and_all_who_come() -> Non
     waiting = [await started(outbox.append(publishing())) for _ in range(3)]
     problem = BrokerUnavailable("closed")
 
-    outbox.close(problem)
+    await outbox.close(problem)
 
-    assert await entry.settled is problem
+    assert await entry.safe is problem
     for task in waiting:
         with pytest.raises(BrokerUnavailable):
             await task
@@ -233,8 +234,8 @@ async def test_memory_stays_bounded_when_callers_give_up_for_hours() -> None:
     for _ in range(1000):
         outbox.withdraw(await outbox.append(publishing(), deadline=soon(1)))
 
-    assert len(outbox._untaken) == 0
-    assert len(outbox._waiting) == 0
+    assert outbox._unconfirmed.untaken == 0
+    assert len(outbox._line) == 0
 
 
 async def test_waiting_for_room_leaves_nothing_behind() -> None:
@@ -247,5 +248,5 @@ async def test_waiting_for_room_leaves_nothing_behind() -> None:
     outbox.confirm(entry)
     await waiting
 
-    assert len(outbox._waiting) == 0
-    assert len(outbox._deadlines._waiting) == 0
+    assert len(outbox._line) == 0
+    assert len(outbox._line._deadlines._waiting) == 0

@@ -1,117 +1,14 @@
 """The publisher on a connection that answers what the test says: order, window, back-off."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from typing import Any, cast
 
 import pytest
 
-from common.broker import Connection, Supervisor
 from common.errors import AccessRefused, InvalidEvent
-from common.message import Answer, Confirmed, Message, Nacked, Publishing, Returned, Unknown
-from common.metrics import Metrics
+from common.message import Answer, Confirmed, Nacked, Returned, Unknown
 from producer import publisher
-from producer.outbox import Entry, MemoryOutbox
-from producer.publisher import Publisher
+from support.publishing import Bench, Line, publishing
 from support.waiting import until
-
-Answered = Callable[[Answer | AccessRefused | InvalidEvent], None]
-
-
-class Line:
-    """Stands for a connection; what was sent and not answered is in `sent`, by event type."""
-
-    def __init__(self) -> None:
-        self.closed = asyncio.Event()
-        self.open = asyncio.Event()
-        self.open.set()
-        self.sent: dict[str, Answered] = {}
-        self.order: list[str] = []
-        self.takes = 1_000_000
-
-    @property
-    def sendable(self) -> bool:
-        return self.open.is_set() and not self.closed.is_set() and len(self.order) < self.takes
-
-    async def until_sendable(self) -> None:
-        await until(lambda: self.sendable or self.closed.is_set())
-
-    def send(self, publishing: Publishing, answered: Answered, *, timeout: float) -> None:
-        assert self.sendable
-        assert timeout > 0
-        if publishing.routing_key == "unwritable":
-            raise InvalidEvent("cannot be written")
-        self.order.append(publishing.routing_key)
-        self.sent[publishing.routing_key] = answered
-
-    def answer(self, answer: Answer | AccessRefused | InvalidEvent, *types: str) -> None:
-        for one in types or tuple(self.sent):
-            self.sent.pop(one)(answer)
-
-    def lose(self) -> None:
-        self.closed.set()
-        self.answer(Unknown("connection lost"))
-
-
-class Links:
-    """Stands for a supervisor."""
-
-    def __init__(self) -> None:
-        self.line = Line()
-        self.repairs = 0
-
-    async def connection(self) -> Line:
-        await until(lambda: not self.line.closed.is_set())
-        return self.line
-
-    async def repair(self, _: Connection) -> None:
-        self.repairs += 1
-
-
-class Bench:
-    """A publisher on an outbox of its own."""
-
-    def __init__(self, window: int) -> None:
-        self.outbox = MemoryOutbox(10_000)
-        self.links = Links()
-        self.metrics = Metrics()
-        self.publisher = Publisher(
-            self.outbox,
-            cast("Supervisor", self.links),
-            self.metrics,
-            repair=self.links.repair,
-            window=window,
-        )
-
-    @property
-    def line(self) -> Line:
-        return self.links.line
-
-    async def accept(self, *types: str, **given: Any) -> list[Entry]:
-        return [
-            await self.outbox.append(Publishing("events", one, Message(b"{}", type=one)), **given)
-            for one in types
-        ]
-
-    async def sent(self, *types: str) -> None:
-        await until(lambda: self.line.order == list(types), what=f"{types} were sent")
-
-    def count(self, event_type: str, outcome: str) -> float:
-        return self.metrics.published.labels(event_type, outcome).value
-
-
-@asynccontextmanager
-async def publishing(window: int = 256) -> AsyncIterator[Bench]:
-    """Run a publisher; nothing of it may fail but what the test asks for."""
-    bench = Bench(window)
-    running = asyncio.create_task(bench.publisher.run())
-    try:
-        yield bench
-        assert not running.done()
-    finally:
-        running.cancel()
-        await asyncio.wait((running,))
 
 
 async def test_what_is_confirmed_is_settled_and_counted() -> None:
@@ -121,8 +18,8 @@ async def test_what_is_confirmed_is_settled_and_counted() -> None:
         assert a.sent_at is not None
         bench.line.answer(Confirmed(), "b")
 
-        assert await b.settled is None
-        assert not a.settled.done()
+        assert await b.safe is None
+        assert not a.safe.done()
         assert bench.outbox.depth == 1
         assert (bench.count("a", "confirmed"), bench.count("b", "confirmed")) == (0, 1)
 
@@ -250,7 +147,7 @@ async def test_an_answer_to_an_event_that_was_given_up_only_makes_room() -> None
 async def test_a_given_up_event_is_not_sent() -> None:
     async with publishing() as bench:
         entry, _ = await bench.accept("a", "b")
-        entry.settled.cancel()  # its task is cancelled, and has not run since
+        entry.safe.cancel()  # its task is cancelled, and has not run since
 
         await bench.sent("b")
 
@@ -262,9 +159,9 @@ async def test_an_event_that_cannot_be_sent_is_refused_alone() -> None:
         bench.line.answer(InvalidEvent("larger than the broker takes"), "large")
         bench.line.answer(Confirmed(), "good")
 
-        assert isinstance(await unwritable.settled, InvalidEvent)
-        assert isinstance(await large.settled, InvalidEvent)
-        assert await good.settled is None
+        assert isinstance(await unwritable.safe, InvalidEvent)
+        assert isinstance(await large.safe, InvalidEvent)
+        assert await good.safe is None
 
 
 async def test_a_user_who_may_not_publish_ends_it() -> None:

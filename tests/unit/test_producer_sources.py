@@ -8,9 +8,10 @@ import pytest
 
 from common.errors import ConfigError
 from common.event import Event
-from producer.calling import events_of
-from producer.schedule import Schedule, Tick
+from producer.calling import events_of, stream_of
+from producer.schedule import Every, Tick
 from producer.source import Source, build_sources, declarations_of, load_sources, source
+from producer.source_context import SourceContext
 from support.names import Names
 
 TICK = Tick(7, 7_000_000)
@@ -125,8 +126,26 @@ def test_a_stream_can_be_marked_with_and_without_brackets() -> None:
     async def called() -> AsyncIterator[Event]:
         yield A
 
+    assert only(bare).timing is None
     assert only(bare).schedule is None
-    assert only(called).schedule is None
+    assert only(called).timing is None
+
+
+async def test_a_stream_that_asks_for_its_context_gets_it() -> None:
+    @source
+    async def asks(context: SourceContext, limit: int = 3) -> AsyncIterator[Event]:
+        yield Event("asked", [context.cursor, limit])
+
+    @source
+    async def does_not() -> AsyncIterator[Event]:
+        yield A
+
+    context = SourceContext("shop.asks", cursor=7)
+
+    assert [made async for made in stream_of(only(asks), context)] == [[Event("asked", [7, 3])]]
+    assert [made async for made in stream_of(only(does_not), context)] == [[A]]
+    assert (only(asks).takes_context, only(asks).takes_tick) == (True, False)
+    assert not only(does_not).takes_context
 
 
 # --- the shapes that are not --------------------------------------------------------------------
@@ -144,7 +163,7 @@ def test_a_wrong_interval_is_told_at_the_function() -> None:
     def plain() -> Event:
         return A
 
-    with pytest.raises(ConfigError, match=r"\.py:\d+: @source\(every=…\): 'often' is not a dur"):
+    with pytest.raises(ConfigError, match=r"\.py:\d+: @source: every='often': 'often' is not a "):
         source(every="often")(plain)
 
 
@@ -162,16 +181,23 @@ def test_a_parameter_that_nobody_can_fill_is_refused() -> None:
     def wants_more(tick: Tick, session: object) -> Event:
         return A
 
+    @source(every="5s")
+    def wants_context(context: SourceContext) -> Event:
+        return A
+
     @source
     async def wants_tick(tick: Tick) -> AsyncIterator[Event]:
         yield A
 
-    for function, parameter in [
-        (wants_session, "session"),
-        (wants_more, "session"),
-        (wants_tick, "tick"),
+    tick, context = "schedule may .* `Tick`", "stream may .* `SourceContext`"
+    for function, parameter, allowed in [
+        (wants_session, "session", tick),
+        (wants_more, "session", tick),
+        (wants_context, "context", tick),
+        (wants_tick, "tick", context),
     ]:
-        with pytest.raises(ConfigError, match=rf"\.py:\d+: .* a parameter '{parameter}' that"):
+        problem = rf"\.py:\d+: .* a parameter '{parameter}' that nobody can fill; .* {allowed}"
+        with pytest.raises(ConfigError, match=problem):
             only(function)
 
 
@@ -198,7 +224,7 @@ def test_the_sources_of_a_module_are_loaded_in_their_order(here: Path, name: str
 
     assert (first.name, first.schedule, first.where) == (
         f"{name}.first",
-        Schedule(5_000_000),
+        Every(5_000_000),
         f"{name}.py:5",
     )
     assert (second.name, second.schedule, second.where) == (f"{name}.second", None, f"{name}.py:9")

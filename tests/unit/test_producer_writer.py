@@ -6,13 +6,15 @@ from hypothesis import strategies as st
 
 from common.errors import InvalidEvent
 from common.event import Event
-from producer.schedule import Schedule, Tick, moment
+from producer.schedule import Every, Tick, moment
 from producer.source import Source
 from producer.ticker import TICKER, tick
+from producer.ticks import SKIP, Timing
 from producer.writer import EventWriter
 
 NOW_US = 1_795_521_600_123_456
-SOURCE = Source(lambda: None, Schedule.every("5s"), "shop.prices", "shop.py:1")
+TIMING = Timing(Every.read("5s"), SKIP, 0, "shop.prices")
+SOURCE = Source(lambda: None, TIMING, "shop.prices", "shop.py:1")
 
 
 def writer(now_us: int = NOW_US, source: str = "shop") -> EventWriter:
@@ -108,4 +110,4 @@ async def test_the_built_in_ticker_counts_the_seconds() -> None:
     event = await tick(Tick(1_795_521_600, 1_795_521_600_000_000))
 
     assert event == Event("tidings.tick", {"name": "ticker", "tick": 1_795_521_600})
-    assert TICKER.schedule == Schedule.every("1s")
+    assert TICKER.schedule == Every.read("1s")

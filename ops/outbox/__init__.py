@@ -1,0 +1,1 @@
+"""`tidings outbox`: see and repair what a producer's outbox on disk holds."""

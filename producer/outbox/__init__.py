@@ -1,0 +1,1 @@
+"""Homes for accepted events: one protocol (`entry`), kept in memory or in a SQLite file."""
