@@ -12,7 +12,7 @@ CODE   := common producer consumer ops tidings tests examples benchmarks .ci
 LOCK   := $(VENV)/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --quiet \
           --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 
-.PHONY: help run env test unit faults cover check manifests images containers fmt docs bench straight lock build clean
+.PHONY: help run env test unit faults cover check manifests images containers fmt docs bench safety straight lock build clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -37,8 +37,8 @@ test: $(VENV)/.dev-stamp  ## all tests, on the broker versions that are there
 unit: $(VENV)/.dev-stamp  ## the tests that need no broker
 	@$(PYTEST) -n $(WORKERS) tests/unit
 
-faults: $(VENV)/.dev-stamp  ## the long campaigns: 200 cut connections under load, a frozen broker
-	@$(PYTEST) tests/faults --junitxml=$(REPORTS)/faults.xml
+faults: $(VENV)/.dev-stamp  ## what is tested of which fault, a table; with the long campaigns
+	@$(PYTEST) -m fault --fault-table tests/integration tests/faults --junitxml=$(REPORTS)/faults.xml
 
 cover: $(VENV)/.dev-stamp  ## which lines and branches the unit tests reach
 	@$(PYTEST) -n $(WORKERS) tests/unit --cov --cov-report=term-missing:skip-covered
@@ -71,6 +71,9 @@ docs: $(VENV)/.dev-stamp  ## write the generated parts of docs/ anew
 
 bench: $(VENV)/.dev-stamp  ## measure beside peers, 25 minutes (BENCH_QUICK=1, BENCH_ONLY=tidings,pika, BENCH_WRITE=1)
 	@$(VENV)/bin/python -m benchmarks
+
+safety: $(VENV)/.dev-stamp  ## what becomes of bad events beside peers, 6 minutes (SAFETY_ONLY=tidings, SAFETY_WHAT=raises, SAFETY_WRITE=1)
+	@$(VENV)/bin/python -m benchmarks.safety
 
 straight: $(VENV)/.dev-stamp  ## how many calls and files of ours an event goes through
 	@$(VENV)/bin/python -m benchmarks.straight

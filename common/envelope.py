@@ -110,7 +110,7 @@ def republished(message: Message, ours: Mapping[str, str | int], *, message_id: 
 
 def _short_enough(identity: str) -> str | None:
     """Return an id that fits the property, an AMQP short string; a longer one is in the body."""
-    return identity if len(identity.encode()) <= MAX_TYPE_BYTES else None
+    return identity if identity and len(identity.encode()) <= MAX_TYPE_BYTES else None
 
 
 def _flaw(message: Message) -> str | None:

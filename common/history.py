@@ -19,6 +19,7 @@ WAITING_SINCE = "tidings-no-handler-since"
 EXCHANGE = "tidings-exchange"
 ROUTING_KEY = "tidings-routing-key"
 REPLAYS = "tidings-replays"
+DEATHS = "tidings-deaths-alone"
 
 KEPT_TIMES = 32
 """Times of the last attempts that are kept; the count goes on."""
@@ -39,6 +40,8 @@ class History(NamedTuple):
     exchange: str = ""
     routing_key: str = ""
     replays: int = 0
+    deaths: int = 0
+    """Processes that ended while they ran it alone; written on copies in the suspects' queue."""
 
     @classmethod
     def of(cls, delivery: Delivery) -> "History":
@@ -56,6 +59,7 @@ class History(NamedTuple):
             exchange=_text(headers, EXCHANGE) or delivery.exchange,
             routing_key=_text(headers, ROUTING_KEY) or delivery.routing_key,
             replays=_count(headers, REPLAYS),
+            deaths=_count(headers, DEATHS),
         )
 
     def headers(self) -> dict[str, str | int]:
@@ -70,6 +74,7 @@ class History(NamedTuple):
             EXCHANGE: self.exchange,
             ROUTING_KEY: self.routing_key,
             REPLAYS: self.replays,
+            DEATHS: self.deaths,
         }
         return {name: value for name, value in found.items() if value not in (0, "")}
 
@@ -80,6 +85,7 @@ class History(NamedTuple):
             first_failed_ms=self.first_failed_ms or now_ms,
             attempt_times_ms=(*self.attempt_times_ms, now_ms)[-KEPT_TIMES:],
             waiting_since_ms=0,
+            deaths=0,
         )
 
     def copied(self) -> "History":

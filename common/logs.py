@@ -16,6 +16,8 @@ Logger = FilteringBoundLogger
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _FIRST_KEYS = ("ts", "level", "event")
+_OF_LINES = ("exception", "traceback", "stack")
+"""Keys whose values are lines of our own making."""
 MAX_TEXT = 2048
 """Longest value of a log line, in characters: what a sender wrote must not flood the log."""
 
@@ -112,7 +114,7 @@ def _with_service(service: str) -> structlog.typing.Processor:
 def _one_line(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     """Keep what a sender wrote from drawing on the terminal: no control characters."""
     for key, value in event.items():
-        if isinstance(value, str) and key not in ("exception", "traceback"):
+        if isinstance(value, str) and key not in _OF_LINES:
             clean = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in value[:MAX_TEXT])
             event[key] = clean
     return event

@@ -99,6 +99,21 @@ class Metrics:
         self.late_settles = Counter(
             "tidings_late_settles", "Acks too late for their channel, dropped", registry=registry
         )
+        self.handlers_abandoned = Gauge(
+            "tidings_handlers_abandoned",
+            "Threads that still run a handler whose time is over",
+            registry=registry,
+        )
+        self.loop_blocked = Counter(
+            "tidings_loop_blocked",
+            "Times the event loop was blocked for `TIDINGS_LOOP_BLOCKED`",
+            registry=registry,
+        )
+        self.loop_lag = Gauge(
+            "tidings_loop_lag_seconds",
+            "Longest time in the last minute that the event loop took to answer",
+            registry=registry,
+        )
         self.unrouted = Gauge(
             "tidings_unrouted_depth",
             "Events nobody is bound for, when last seen",

@@ -1,7 +1,8 @@
 """`/livez`, `/readyz` and `/metrics` on one small asyncio server.
 
 `/livez` answers while the event loop turns and never asks the broker: an outage must not restart
-the fleet. `/readyz` lists every reason why the service is not ready, one a line.
+the fleet. It fails, and says why, when only a new process can help. `/readyz` lists every reason
+why the service is not ready, one a line.
 """
 
 import asyncio
@@ -19,11 +20,12 @@ _TEXT = "text/plain; charset=utf-8"
 
 
 class Health:
-    """Why the service is not ready: a reason per subject, empty when it is."""
+    """Why the service is not ready, or must be started anew: a reason per subject."""
 
     def __init__(self, *subjects: str) -> None:
         self._reasons = dict.fromkeys(subjects, "starting")
         self._notes: dict[str, str] = {}
+        self._failures: dict[str, str] = {}
 
     def set(self, subject: str, reason: str | None) -> None:
         """Say what keeps `subject` from being ready; None when nothing does."""
@@ -38,6 +40,18 @@ class Health:
             self._notes.pop(subject, None)
         else:
             self._notes[subject] = text
+
+    def fail(self, subject: str, reason: str | None) -> None:
+        """Say why only a new process can help; None takes it back."""
+        if reason is None:
+            self._failures.pop(subject, None)
+        else:
+            self._failures[subject] = reason
+
+    @property
+    def failures(self) -> list[str]:
+        """Return why only a new process can help, `subject: reason`; empty while it is alive."""
+        return [f"{subject}: {reason}" for subject, reason in self._failures.items()]
 
     @property
     def notes(self) -> list[str]:
@@ -118,14 +132,19 @@ class Probes:
             return "405 Method Not Allowed", _TEXT, b"only GET and HEAD\n"
         match path:
             case "/livez":
-                return "200 OK", _TEXT, b"alive\n"
+                failures = self._health.failures
+                return _verdict(failures or ["alive"], well=not failures)
             case "/readyz" | "/healthz":
                 health = self._health
                 lines = [*(["ready"] if health.ready else health.reasons), *health.notes]
-                status = "200 OK" if health.ready else "503 Service Unavailable"
-                return status, _TEXT, "".join(f"{line}\n" for line in lines).encode()
+                return _verdict(lines, well=health.ready)
             case "/metrics":
                 accept = next((f[7:] for f in fields if f.lower().startswith("accept:")), "")
                 metrics, content_type = self._metrics.render(accept.strip())
                 return "200 OK", content_type, metrics
         return "404 Not Found", _TEXT, b"try /livez, /readyz or /metrics\n"
+
+
+def _verdict(lines: list[str], *, well: bool) -> tuple[str, str, bytes]:
+    status = "200 OK" if well else "503 Service Unavailable"
+    return status, _TEXT, "".join(f"{line}\n" for line in lines).encode()

@@ -44,12 +44,17 @@ KNOWN_VARIABLES = frozenset(
         "AMQP_VHOST",
         "ATTEMPTS",
         "CONCURRENCY",
+        "CONSUMER_TIMEOUT",
         "DATA",
         "DRAIN_TIMEOUT",
         "GROUP",
         "HANDLER_TIMEOUT",
+        "INBOX",
+        "INBOX_BYTES",
+        "INBOX_KEEP",
         "LOG_FORMAT",
         "LOG_LEVEL",
+        "LOOP_BLOCKED",
         "MANAGEMENT_URI",
         "MAX_EVENT_BYTES",
         "MODULES",
@@ -58,6 +63,7 @@ KNOWN_VARIABLES = frozenset(
         "OUTBOX_BYTES",
         "OUTBOX_SIZE",
         "PROBES_PORT",
+        "RETRY",
         "SOURCE",
         "TLS_CA",
         "TLS_CERT",
@@ -139,6 +145,9 @@ class Settings(BaseSettings):
     )
     probes_port: int = Field(
         8080, ge=0, le=65535, description="port of /livez, /readyz and /metrics; 0: any free one"
+    )
+    loop_blocked: Duration = Field(
+        10.0, gt=0, description="a blocked event loop is logged after so long, with its stack"
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="`debug` says a line for each event"

@@ -109,6 +109,11 @@ def return_name(group: str) -> str:
     return f"{group}.return"
 
 
+def suspects_name(group: str) -> str:
+    """Name the exchange and queue of events that may have killed a process."""
+    return f"{group}.suspects"
+
+
 def tier_name(group: str, seconds: int) -> str:
     """Name the exchange and queue of one delay tier."""
     return f"{group}.delay.v1.{seconds}s"
@@ -168,15 +173,17 @@ def delay_topology(seconds: int) -> Topology:
 
 
 def group_topology(group: str, types: Iterable[str], *, longest_delay: float) -> Topology:
-    """What a group needs: its queue, its dead letters, its way back and its delay tiers."""
-    dead, back = dead_name(group), return_name(group)
+    """What a group needs: its queue, dead letters and suspects, its way back, its delay tiers."""
+    dead, back, suspects = dead_name(group), return_name(group), suspects_name(group)
     base = Topology(
         exchanges=(
             Exchange(dead, "direct"),
             Exchange(back, "direct", (("alternate-exchange", UNROUTED),)),
+            Exchange(suspects, "fanout"),
         ),
         queues=(
             Queue(dead),
+            Queue(suspects),
             Queue(
                 group,
                 (
@@ -192,6 +199,8 @@ def group_topology(group: str, types: Iterable[str], *, longest_delay: float) ->
         bindings=(
             Binding(dead, dead, group),
             Binding(back, group, group),
+            Binding(back, suspects, suspects),
+            Binding(suspects, suspects),
             *(Binding(EVENTS, group, type_) for type_ in sorted(set(types))),
         ),
     )

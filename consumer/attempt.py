@@ -6,26 +6,24 @@ It calls nothing and settles nothing: `process.py` does.
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from inspect import iscoroutine
 from typing import Any, NamedTuple
 from uuid import uuid4
 
+from common.deadletter import clipped
 from common.envelope import MAX_EVENT_BYTES, to_event
 from common.event import Event, Malformed, parse_time
 from common.history import History
+from common.logs import get_logger
 from common.message import Delivery
+from common.modules import location_of
 from consumer.context import Context
+from consumer.failure import Cause, Failure, classify
+from consumer.outcome import Advice, Attempt, Done, RetryIn
 from consumer.parameters import InvalidPayload
-from consumer.policy import (
-    Attempt,
-    Cause,
-    Done,
-    Failure,
-    Patience,
-    RetryIn,
-    RetryPolicy,
-    decide,
-)
+from consumer.policy import Patience, advisable, decide, understood
 from consumer.registry import Handler, Registry
+from consumer.retrying import RetryPolicy
 from consumer.verdict import Verdict
 
 _DONE = Done()
@@ -76,17 +74,19 @@ class Attempts:
         """Find the handler and make its arguments; where that fails, decide what follows."""
         handler = self.registry.find(event.type)
         if event.extensions and self._expired(event):
-            failure = Failure(Cause.EXPIRED, message=f"expired at {event.extensions['expirytime']}")
+            moment = clipped(str(event.extensions["expirytime"]))
+            failure = Failure(Cause.EXPIRED, message=f"expired at {moment}")
             return self.decided(failure, history, event, handler)
         if handler is None:
-            failure = Failure(Cause.NO_HANDLER, message=f"no handler for '{event.type}' in here")
+            missing = f"no handler for '{clipped(event.type)}' in here"
+            failure = Failure(Cause.NO_HANDLER, message=missing)
             waiting = history._replace(waiting_since_ms=history.waiting_since_ms or self.clock())
             return self.decided(failure, waiting, event, None)
         context = self._context(event, history, handler) if handler.asks_for_context else None
         try:
             return Run(handler, handler.parameters.arguments(event, context))
         except InvalidPayload as error:
-            failure = Failure(Cause.INVALID_PAYLOAD, message=str(error))
+            failure = Failure(Cause.INVALID_PAYLOAD, message=clipped(str(error)))
             return self.decided(failure, history, event, handler)
 
     def judged(
@@ -95,9 +95,17 @@ class Attempts:
         """Decide what follows a run of the handler; None: it finished."""
         if failure is None:
             return Verdict(_DONE, history, event, None, handler)
+        counted = history
         if failure.cause not in _NOT_COUNTED:
-            history = history.failed(self.clock())
-        return self.decided(failure, history, event, handler)
+            counted = history.failed(self.clock())
+        verdict = self.decided(failure, counted, event, handler)
+        match verdict.outcome:
+            case RetryIn(delay=delay, counted=False):
+                snoozed = history.snoozed_ms + int(delay * 1000)
+                # A handler was there, and its process lived on.
+                uncounted = history._replace(snoozed_ms=snoozed, waiting_since_ms=0, deaths=0)
+                return verdict._replace(history=uncounted)
+        return verdict
 
     def decided(
         self,
@@ -116,16 +124,42 @@ class Attempts:
             unhandled_for=max(0, now - waiting) / 1000 if waiting else 0.0,
         )
         policy = handler.policy if handler else self.policy
-        outcome = decide(policy, attempt, failure, roll=self.dice(), patience=self.patience)
-        if failure.cause is Cause.SNOOZED and isinstance(outcome, RetryIn):
-            history = history._replace(snoozed_ms=history.snoozed_ms + int(outcome.delay * 1000))
+        outcome = decide(
+            policy,
+            attempt,
+            failure,
+            roll=self.dice(),
+            patience=self.patience,
+            advice=self._advice(policy, attempt, failure),
+        )
         return Verdict(outcome, history, event, failure, handler)
+
+    def _advice(self, policy: RetryPolicy, attempt: Attempt, failure: Failure) -> Advice:
+        """Ask the user's function, if there is one; where it fails, the policy itself decides."""
+        ask = policy.for_types(failure.types).decide
+        if ask is None or not advisable(policy, failure):
+            return None
+        try:
+            answer: object = ask(attempt, failure)
+            if iscoroutine(answer):
+                answer.close()  # or Python warns that nobody awaits it
+            return understood(answer)
+        except BaseException as error:  # noqa: BLE001 - no error of it may lose the event or end the consumer
+            found = classify(error)
+            get_logger().error(
+                "decide_failed",
+                function=location_of(ask),
+                error=found.error,
+                message=found.message,
+                remedy="the policy's own delays hold meanwhile",
+            )
+            return None
 
     def _context(self, event: Event, history: History, handler: Handler) -> Context:
         return Context(
             event=event,
             attempt=history.attempts + 1,
-            attempts=handler.policy.attempts,
+            attempts=handler.policy.most_attempts,
             deadline=asyncio.get_running_loop().time() + handler.timeout,
             group=self.group,
             state=self.state,

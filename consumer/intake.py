@@ -4,9 +4,12 @@ A lost connection ends no handler: what runs goes on, what merely waited comes b
 """
 
 import asyncio
+import random
 import sys
 from collections import deque
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -16,8 +19,14 @@ from common.logs import get_logger
 from common.message import Delivery
 from common.metrics import Metrics
 from common.probes import Health
+from consumer.calling import stop
 
 READY = "subscription"
+LOOK_SECONDS = 3.0
+"""Between two looks at whether a suspect waits."""
+ALONE_LOOK_SECONDS = 0.2
+LONGEST_ALONE_SECONDS = 20.0
+"""For so long suspects run one after the other, before the group's own queue has a turn again."""
 
 _begun: Callable[..., asyncio.Task[None]] = asyncio.Task
 """Starts a delivery's task, on 3.12 and later at once, up to where it first waits: most handlers of
@@ -26,45 +35,74 @@ if sys.version_info >= (3, 12):
     _begun = partial(asyncio.Task, eager_start=True)
 
 
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """A queue, and what is done with its deliveries, `concurrency` at a time."""
+
+    queue: str
+    process: Callable[[Delivery], Coroutine[Any, Any, None]]
+    concurrency: int
+    prefetch: int
+
+
 class Intake:
-    """Takes deliveries of one queue and gives each to `process`, `concurrency` at a time."""
+    """Takes deliveries of the group's queue, and of its suspects when nothing else runs here."""
 
     def __init__(
         self,
-        queue: str,
-        process: Callable[[Delivery], Coroutine[Any, Any, None]],
+        main: Lane,
+        alone: Lane,
         tasks: asyncio.TaskGroup,
         health: Health,
         metrics: Metrics,
-        *,
-        concurrency: int,
-        prefetch: int,
     ) -> None:
-        self._queue = queue
-        self._process = process
+        self._main = main
+        self._alone = alone
+        self._lane = main
         self._loop = asyncio.get_running_loop()
         self._over: asyncio.Future[None] = self._loop.create_future()
         """Ends with the drain, or with the error of a delivery's task."""
         self._health = health
-        self._concurrency = concurrency
-        self._prefetch = prefetch
         self._waiting: deque[Delivery] = deque()
         self._running: set[asyncio.Task[None]] = set()
         self._subscription: Subscription | None = None
         self._draining = asyncio.Event()
         self._failed = False
         self._log = get_logger()
-        metrics.prefetch.set(prefetch)
-        tasks.create_task(self._keep(), name=f"deliveries of {queue}")
+        metrics.prefetch.set(main.prefetch)
+        tasks.create_task(self._keep(), name=f"deliveries of {main.queue}")
 
     async def session(self, connection: Connection) -> None:
-        """Consume on this connection until the subscription is over."""
-        if self._draining.is_set():
-            await connection.closed.wait()  # nothing more is wanted of it
-            return
+        """Consume on this connection until a subscription is over."""
+        while not self._draining.is_set():
+            if await self._suspects_wait(connection):
+                await self._quiet()
+                await self._consume(connection, self._alone, self._no_suspect_waits(connection))
+            else:
+                await self._consume(connection, self._main, self._suspect_waits(connection))
+        await connection.closed.wait()  # the drain closes it; a new one is not wanted
+
+    async def _consume(
+        self, connection: Connection, lane: Lane, until: Coroutine[Any, Any, None]
+    ) -> None:
+        """Consume a queue `until` something says that the other one's turn has come.
+
+        Raises BrokerUnavailable when the subscription ends before.
+        """
+        turn = asyncio.ensure_future(until)
+        try:
+            await self._subscribed(connection, lane, turn)
+        finally:
+            turn.cancel()
+            await asyncio.wait((turn,))
+
+    async def _subscribed(
+        self, connection: Connection, lane: Lane, turn: "asyncio.Future[None]"
+    ) -> None:
+        self._lane = lane
         try:
             subscription = await connection.subscribe(
-                self._queue, prefetch=self._prefetch, on_delivery=self._offer
+                lane.queue, prefetch=lane.prefetch, on_delivery=self._offer
             )
         except TopologyMismatch as error:
             # It was there a moment ago: the next connection's preparation makes it, or says so.
@@ -73,16 +111,59 @@ class Intake:
         if self._draining.is_set():  # the stop came meanwhile, and saw only the one before
             await self._hand_back(subscription)
             await subscription.close()
-        else:
-            self._health.set(READY, None)
-            self._log.info("subscribed", queue=self._queue, prefetch=self._prefetch)
-        reason = await asyncio.shield(subscription.ended)
+            return
+        self._health.set(READY, None)
+        if lane is self._main:
+            self._log.info("subscribed", queue=lane.queue, prefetch=lane.prefetch)
+        ended = subscription.ended
+        await asyncio.wait((ended, turn), return_when=asyncio.FIRST_COMPLETED)
+        if not ended.done() and not self._draining.is_set():
+            await subscription.cancel()
+            await self._quiet()  # all that it has given is handled: to hand it back would count
+            if not self._draining.is_set():
+                await subscription.close()
+                return
+        reason = await asyncio.shield(ended)
         if self._draining.is_set():
-            await connection.closed.wait()  # the drain closes it; a new one is not wanted
             return
         self._health.set(READY, reason)
         self._waiting.clear()  # their channel is gone: the broker gives them out again
-        self._log.warning("subscription_ended", queue=self._queue, reason=reason)
+        self._log.warning("subscription_ended", queue=lane.queue, reason=reason)
+        raise BrokerUnavailable(f"queue '{lane.queue}': the subscription has ended: {reason}")
+
+    async def _quiet(self) -> None:
+        """Wait until nothing runs and nothing waits here, or the drain has begun."""
+        while (self._running or self._waiting) and not self._draining.is_set():
+            self._pump()
+            if self._running:
+                await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
+            else:
+                await asyncio.sleep(0)
+
+    async def _suspects_wait(self, connection: Connection) -> bool:
+        try:
+            return await connection.depth(self._alone.queue) > 0
+        except TopologyMismatch as error:
+            raise BrokerUnavailable(str(error)) from None
+
+    async def _suspect_waits(self, connection: Connection) -> None:
+        """Return when one has waited for its turn; each replica looks at a time of its own."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS * (0.5 + random.random()))  # noqa: S311 - spread, no secret
+            with suppress(BrokerUnavailable):  # the subscription ends with the connection
+                if await self._suspects_wait(connection):
+                    return
+
+    async def _no_suspect_waits(self, connection: Connection) -> None:
+        """Return when none is left, or others have waited for long enough."""
+        end = self._loop.time() + LONGEST_ALONE_SECONDS
+        while True:
+            await asyncio.sleep(ALONE_LOOK_SECONDS)
+            if self._running:
+                continue
+            with suppress(BrokerUnavailable):
+                if self._loop.time() > end or not await self._suspects_wait(connection):
+                    return
 
     async def drain(self, within: float) -> None:
         """Stop in the order of these words.
@@ -102,7 +183,7 @@ class Intake:
             left = max(0.0, deadline - self._loop.time())
             _, overdue = await asyncio.wait(self._running, timeout=left)
             for task in overdue:
-                task.cancel()
+                stop(task)
             if overdue:
                 self._log.warning("drain_deadline", handed_back=len(overdue))
                 await asyncio.wait(overdue)
@@ -122,7 +203,7 @@ class Intake:
         finally:
             self._failed = True
             for task in self._running:
-                task.cancel()
+                stop(task)
             if self._running:
                 await asyncio.wait(self._running)
 
@@ -139,10 +220,11 @@ class Intake:
     def _pump(self) -> None:
         if self._draining.is_set() or self._failed:
             return
-        while self._waiting and len(self._running) < self._concurrency:
+        lane = self._lane
+        while self._waiting and len(self._running) < lane.concurrency:
             delivery = self._waiting.popleft()
             if delivery.alive():
-                task = _begun(self._process(delivery), loop=self._loop, name=self._queue)
+                task = _begun(lane.process(delivery), loop=self._loop, name=lane.queue)
                 if task.done():
                     self._look_at(task)
                 else:

@@ -7,32 +7,39 @@ import random
 import socket
 import sys
 import time
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import Any
 
 from common.address import masked
 from common.broker import Connection, Supervisor
 from common.duration import readable
-from common.errors import ConfigError, TidingsError
+from common.errors import ConfigError, TidingsError, TopologyMismatch
 from common.logs import configure, get_logger
 from common.metrics import Metrics
 from common.modules import location_of
 from common.probes import Health, Probes
 from common.service import Stop, run_service, say_error
 from common.settings import load, probes_port_is_chosen
-from common.topology import UNROUTED
+from common.topology import UNROUTED, Topology, dead_name, suspects_name
 from common.version import VERSION
+from common.watchdog import Watchdog
 from consumer.attempt import Attempts
 from consumer.calling import Caller
-from consumer.inbox import MemoryInbox
-from consumer.intake import READY, Intake
+from consumer.inbox.fitness import refuse_unfit
+from consumer.inbox.home import open_inbox
+from consumer.intake import READY, Intake, Lane
 from consumer.plan import registry_for, topology_for
 from consumer.process import Process
 from consumer.registry import Registry
 from consumer.settings import ConsumerSettings
 from consumer.settle import Settle
+from consumer.suspicion import Version
+from consumer.timeouts import refuse_too_long
 
 UNROUTED_LOOK_SECONDS = 15.0
+INBOX_LOOK_SECONDS = 0.5
+DELETED = "it is made anew, what was in it is lost; find out who deletes queues"
 
 
 class Main:
@@ -41,36 +48,49 @@ class Main:
     def __init__(self, settings: ConsumerSettings, registry: Registry | None = None) -> None:
         self.settings = settings
         self.registry = registry or registry_for(settings)
+        refuse_too_long(self.registry.handlers, settings)
+        refuse_unfit(self.registry, home=settings.inbox_home, keep=settings.inbox_keep)
+        self.inbox = open_inbox(
+            settings.inbox_home,
+            group=settings.group,
+            keep=settings.inbox_keep,
+            quota=settings.inbox_bytes,
+        )
         self.metrics = Metrics()
         self.health = Health("publish", "consume", READY)
-        self.caller = Caller(settings.concurrency)
+        self.caller = Caller(settings.concurrency, health=self.health, metrics=self.metrics)
         self.probes = Probes(
             self.health, self.metrics, port=settings.probes_port, fixed=probes_port_is_chosen()
         )
         self._topology = topology_for(settings, self.registry)
+        self._prepared = False
 
     async def run(self, stop: Stop) -> None:
         """Run until `stop` is set, then drain."""
         settings = self.settings
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self.probes)
+            stack.enter_context(Watchdog(self.metrics, blocked_after=settings.loop_blocked))
             state = await self._state(stack)
             publishing = self._supervisor("publish")
             consuming = self._supervisor("consume", prepare=True)
             try:
                 async with asyncio.TaskGroup() as tasks:
-                    intake = self._intake(tasks, publishing, state)
+                    intake = self._intake(tasks, publishing, lambda: consuming.version, state)
                     self._say_banner()
                     links = [
                         tasks.create_task(publishing.run(), name="publishing link"),
                         tasks.create_task(consuming.run(intake.session), name="consuming link"),
                         tasks.create_task(self._look_at_unrouted(consuming), name="unrouted depth"),
+                        tasks.create_task(self._watch_inbox(), name="inbox watch"),
+                        tasks.create_task(self.inbox.run(), name="inbox"),
                     ]
                     await stop.wait()
                     await intake.drain(settings.drain_timeout)
                     for link in links:
                         link.cancel()
             finally:
+                await self.inbox.close()
                 self.caller.close()
         get_logger().info("consumer_stopped", group=settings.group)
 
@@ -84,12 +104,17 @@ class Main:
             prepare=self._prepare if prepare else None,
         )
 
-    def _intake(self, tasks: asyncio.TaskGroup, publishing: Supervisor, state: Any) -> Intake:
+    def _intake(
+        self,
+        tasks: asyncio.TaskGroup,
+        publishing: Supervisor,
+        version: Callable[[], Version],
+        state: Any,
+    ) -> Intake:
         settings = self.settings
-        inbox = MemoryInbox()
         settle = Settle(
             publishing,
-            inbox,
+            self.inbox,
             self.metrics,
             group=settings.group,
             host=socket.gethostname(),
@@ -106,14 +131,25 @@ class Main:
             max_bytes=settings.max_event_bytes,
             state=state,
         )
+
+        def process(*, alone: bool) -> Process:
+            return Process(
+                attempts,
+                self.caller,
+                self.inbox,
+                settle,
+                self.metrics,
+                alone=alone,
+                version=version,
+            )
+
+        group = settings.group
         return Intake(
-            settings.group,
-            Process(attempts, self.caller, inbox, settle, self.metrics),
+            Lane(group, process(alone=False), settings.concurrency, settings.prefetch),
+            Lane(suspects_name(group), process(alone=True), 1, 1),
             tasks,
             self.health,
             self.metrics,
-            concurrency=settings.concurrency,
-            prefetch=settings.prefetch,
         )
 
     async def _state(self, stack: AsyncExitStack) -> Any:
@@ -133,7 +169,27 @@ class Main:
             ) from error
 
     async def _prepare(self, connection: Connection) -> None:
+        if self._prepared and self.settings.topology == "declare":
+            await self._say_what_was_deleted(connection)
         await connection.ensure(self._topology, self.settings.topology)
+        self._prepared = True
+
+    async def _say_what_was_deleted(self, connection: Connection) -> None:
+        """Say which queue is gone that was there before: what was in it is lost."""
+        kept = (self.settings.group, dead_name(self.settings.group))
+        for queue in self._topology.queues:
+            if queue.name in kept:
+                try:
+                    await connection.ensure(Topology(queues=(queue,)), "check")
+                except TopologyMismatch:
+                    get_logger().error("queue_was_deleted", queue=queue.name, remedy=DELETED)
+
+    async def _watch_inbox(self) -> None:
+        """Say in the readiness why consuming pauses, when it does."""
+        while True:
+            trouble = self.inbox.trouble
+            self.health.set("inbox", None if trouble is None else f"inbox: {trouble}")
+            await asyncio.sleep(INBOX_LOOK_SECONDS)
 
     async def _look_at_unrouted(self, consuming: Supervisor) -> None:
         """Keep the depth of `events.unrouted` in the metrics; say it once at the start."""
@@ -166,7 +222,7 @@ class Main:
             ],
             concurrency=settings.concurrency,
             order="any",
-            inbox="memory",
+            inbox=settings.inbox_home,
             probes=f"http://127.0.0.1:{self.probes.port}/readyz",
         )
 

@@ -1,4 +1,4 @@
-"""A handler's parameters, by annotation: the validated payload, the `Event`, the `Context`."""
+"""A handler's parameters, by annotation: the payload, `Event`, `Context`, `Transaction`."""
 
 import inspect
 import typing
@@ -12,7 +12,8 @@ from pydantic.errors import PydanticUserError
 from common.errors import ConfigError
 from common.event import Event
 from consumer.context import Context
-from consumer.policy import classify
+from consumer.failure import classify
+from consumer.transaction import Transaction
 
 Kind = Literal["event", "context", "payload"]
 
@@ -27,6 +28,13 @@ class Parameters:
 
     kinds: tuple[tuple[str, Kind], ...]
     payload: TypeAdapter[Any] | None
+    transaction: str | None = None
+    """The name of the one that is a transaction: who begins it adds it to the arguments."""
+
+    @property
+    def asks_for_transaction(self) -> bool:
+        """Whether one of them is a transaction."""
+        return self.transaction is not None
 
     @property
     def ask_for_context(self) -> bool:
@@ -34,7 +42,7 @@ class Parameters:
         return any(kind == "context" for _, kind in self.kinds)
 
     def arguments(self, event: Event, context: Context | None) -> dict[str, Any]:
-        """Make the keyword arguments; the context only where it is asked for.
+        """Make the keyword arguments, except a transaction; the context where it is asked for.
 
         Raises InvalidPayload.
         """
@@ -72,6 +80,7 @@ def read_parameters(function: Callable[..., Any], location: str) -> Parameters:
         ) from None
     kinds: list[tuple[str, Kind]] = []
     payload: TypeAdapter[Any] | None = None
+    transaction: str | None = None
     for parameter in inspect.signature(function).parameters.values():
         where = f"{location}: parameter '{parameter.name}' of {function.__name__}"
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
@@ -81,18 +90,23 @@ def read_parameters(function: Callable[..., Any], location: str) -> Parameters:
         annotation = hints.get(parameter.name)
         if annotation is None:
             raise ConfigError(
-                f"{where} has no annotation; write a model or dataclass, Event, or Context"
+                f"{where} has no annotation; write a model or dataclass, Event, Context, or "
+                "Transaction"
             )
         if annotation is Event:
             kinds.append((parameter.name, "event"))
         elif annotation is Context:
             kinds.append((parameter.name, "context"))
+        elif annotation is Transaction:
+            if transaction is not None:
+                raise ConfigError(f"{where} would be a second transaction; a run has one")
+            transaction = parameter.name
         elif payload is not None:
             raise ConfigError(f"{where} would be a second payload; an event carries one")
         else:
             payload = _adapter(annotation, where)
             kinds.append((parameter.name, "payload"))
-    return Parameters(tuple(kinds), payload)
+    return Parameters(tuple(kinds), payload, transaction)
 
 
 def _adapter(annotation: Any, where: str) -> TypeAdapter[Any]:

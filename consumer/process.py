@@ -1,6 +1,7 @@
 """One delivery from arrival to settlement: read, claim, handle, decide, settle, tell."""
 
 import asyncio
+from collections.abc import Callable
 from time import perf_counter
 from typing import NamedTuple
 
@@ -11,14 +12,25 @@ from common.instruments import Count, Spread
 from common.logs import get_logger, says_debug
 from common.message import Delivery
 from common.metrics import UNKNOWN_TYPE, Metrics
-from consumer.attempt import Attempts
+from consumer.attempt import Attempts, Run
 from consumer.calling import Caller
-from consumer.inbox import Claim, Key, MemoryInbox, key_of
-from consumer.policy import Cause, Dead, Done, Failure, Isolate, Outcome, Release, RetryIn
+from consumer.failure import Cause, Failure
+from consumer.inbox import Claim, Inbox, Key, key_of
+from consumer.outcome import Dead, Done, Isolate, Outcome, Release, RetryIn
 from consumer.registry import Handler
 from consumer.settle import Settle
+from consumer.suspicion import (
+    UNCOUNTED_NACKS,
+    Version,
+    alone,
+    handed_back,
+    returns_of,
+    suspected,
+)
 from consumer.verdict import Verdict
 
+RETURNS = "x-delivery-count"
+"""The broker's header: how often a message came back to its quorum queue."""
 PAUSE_AFTER_A_BUG = 1.0
 """Seconds: a message that meets a bug of ours comes back at once."""
 
@@ -42,10 +54,15 @@ class Process:
         self,
         attempts: Attempts,
         caller: Caller,
-        inbox: MemoryInbox,
+        inbox: Inbox,
         settle: Settle,
         metrics: Metrics,
+        *,
+        alone: bool = False,
+        version: Callable[[], Version] = lambda: UNCOUNTED_NACKS,
     ) -> None:
+        self._alone = alone
+        self._version = version
         self._attempts = attempts
         self._caller = caller
         self._inbox = inbox
@@ -57,15 +74,15 @@ class Process:
         self._in_flight = 0
         metrics.in_flight.set_function(lambda: self._in_flight)
 
-    async def __call__(self, delivery: Delivery) -> None:  # noqa: PLR0912, PLR0915 - straight on: one coroutine more costs each event
+    async def __call__(self, delivery: Delivery) -> None:  # noqa: C901, PLR0912, PLR0915 - straight on: one coroutine more costs each event
         """Process one delivery; when cancelled, hand it back."""
-        if delivery.redelivered:
-            self._metrics.redelivered.inc()
         key: Key | None = None
         try:
             history = History.of(delivery)
-            event = self._attempts.read(delivery, history)
-            if isinstance(event, Failure):
+            suspect = self._suspicion(delivery, history) if delivery.redelivered else None
+            if suspect is not None:
+                verdict = suspect  # before anything of it is read
+            elif isinstance(event := self._attempts.read(delivery, history), Failure):
                 verdict = self._attempts.decided(event, history)
             else:
                 named = key_of(event.source, event.id)
@@ -78,6 +95,12 @@ class Process:
                     run = self._attempts.prepared(event, history)
                     if isinstance(run, Verdict):
                         verdict = run
+                    elif run.handler.parameters.asks_for_transaction:
+                        ended = await self._in_transaction(run, event, history, named)
+                        if ended is None:
+                            self._duplicate(delivery, event)
+                            return
+                        verdict = ended
                     else:
                         counts = self._counts_of(event, run.handler)
                         self._in_flight += 1
@@ -89,7 +112,8 @@ class Process:
                         counts.seconds.observe(perf_counter() - started)
                         if failure is None and self._terse:
                             # Most events, and all that is done for them: no verdict, no line.
-                            self._inbox.done(named)
+                            if not self._inbox.done(named):
+                                await self._inbox.finish(named, done=True)
                             (counts.handled if self._settle.ack(delivery) else counts.lost).inc()
                             return
                         verdict = self._attempts.judged(failure, history, event, run.handler)
@@ -98,6 +122,8 @@ class Process:
                     return
                 else:
                     verdict = self._attempts.decided(_CONFLICT, history, event)
+            if self._alone and isinstance(verdict.outcome, Release):
+                verdict = verdict._replace(outcome=handed_back(history.deaths, self._version()))
             settled = await self._settle(delivery, verdict, key)
         except asyncio.CancelledError:
             self._let_go(key)
@@ -114,6 +140,46 @@ class Process:
             delivery.reject()
             return
         self._tell(verdict, settled=settled)
+
+    async def _in_transaction(
+        self, run: Run, event: Event, history: History, key: Key
+    ) -> Verdict | None:
+        """Run a handler whose effects are kept with the inbox's row; None: it was done meanwhile.
+
+        When it finished, the inbox has recorded it already.
+        """
+        async with self._inbox.transaction(key) as begun:
+            if begun.claim is Claim.CONFLICT:
+                return self._attempts.decided(_CONFLICT, history, event)
+            if begun.claim is not Claim.TAKEN:
+                return None
+            arguments = {
+                **run.arguments,
+                str(run.handler.parameters.transaction): begun.transaction,
+            }
+            counts = self._counts_of(event, run.handler)
+            self._in_flight += 1
+            started = perf_counter()
+            try:
+                failure = await begun.end(await self._caller.call(run.handler, arguments))
+            finally:
+                self._in_flight -= 1
+            counts.seconds.observe(perf_counter() - started)
+        return self._attempts.judged(failure, history, event, run.handler)
+
+    def _suspicion(self, delivery: Delivery, history: History) -> Verdict | None:
+        """Say what becomes of an event that may have killed a process; None: handle it."""
+        self._metrics.redelivered.inc()
+        count = delivery.message.headers.get(RETURNS)
+        returns = returns_of(count, redelivered=delivery.redelivered)
+        if not self._alone:
+            if not suspected(returns, self._version()):
+                return None
+            return self._attempts.decided(Failure(Cause.SUSPECT), history)
+        found = alone(history.deaths, returns)
+        if isinstance(found, Failure):
+            return self._attempts.decided(found, history)
+        return None if found is None else Verdict(found, history)
 
     def _counts_of(self, event: Event, handler: Handler) -> _Counts:
         """Count how late a run starts; return what counts its end."""
@@ -160,7 +226,10 @@ class Process:
             case Dead(reason=reason):
                 self._metrics.dead_lettered.labels(verdict.label, reason.value).inc()
                 log.warning("event_dead_lettered", reason=reason.value, attempts=attempts, **why)
-            case Release() | Isolate():
+            case Isolate(delay=delay, deaths=deaths):
+                key = verdict.history.routing_key
+                log.warning("event_isolated", routing_key=key, deaths=deaths, retry_in=delay)
+            case Release():
                 log.debug("event_released")
 
 
@@ -173,5 +242,7 @@ def _word(outcome: Outcome) -> str:
             return "retried" if counted else "postponed"
         case Dead():
             return "dead"
-        case Release() | Isolate():
+        case Isolate():
+            return "isolated"
+        case Release():
             return "released"

@@ -16,7 +16,7 @@ from common.errors import ConfigError
 from common.modules import load_module, location_of
 from consumer.match import is_wildcard, matches, overlap, pattern_problem
 from consumer.parameters import Parameters, read_parameters
-from consumer.policy import RetryPolicy
+from consumer.retrying import RetryPolicy
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -55,6 +55,11 @@ class Handler:
         """Module and function, as dead letters and logs say it."""
         return f"{self.function.__module__}.{self.function.__qualname__}"
 
+    @property
+    def span(self) -> float:
+        """Seconds from its first failure to the end of its last attempt."""
+        return self.policy.span + (self.policy.most_attempts - 1) * self.timeout
+
 
 @dataclass(frozen=True)
 class Registry:
@@ -91,6 +96,11 @@ class Registry:
         """The longest delay that some policy can ask for."""
         return max((one.policy.longest for one in self.handlers), default=0.0)
 
+    @property
+    def longest_span(self) -> float:
+        """Seconds from a first failure to the end of the last attempt; see `RetryPolicy.span`."""
+        return max((one.span for one in self.handlers), default=0.0)
+
 
 _declared: list[Declaration] = []
 _lifespans: list[tuple[Lifespan, str, str]] = []
@@ -116,6 +126,10 @@ def handler(
         if attempts is not None and attempts < 1:
             raise ConfigError(
                 f"{location}: @handler('{pattern}'): attempts={attempts!r} must be 1 or more"
+            )
+        if retry is not None and not isinstance(retry, RetryPolicy):
+            raise ConfigError(
+                f"{location}: @handler('{pattern}'): retry={retry!r} must be a RetryPolicy"
             )
         _declared.append(
             Declaration(

@@ -1,12 +1,17 @@
 """What only the consumer can be told."""
 
+from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, ByteSize, Field
 
 from common.settings import Duration, Settings
 from common.topology import EVENTS
-from consumer.policy import Patience, RetryPolicy
+from consumer.inbox.home import MEMORY, SQLITE
+from consumer.inbox.memory import KEEP_SECONDS
+from consumer.policy import Patience
+from consumer.retry_text import DEFAULT, policy_of
+from consumer.retrying import RetryPolicy
 
 
 def _free_of_our_names(group: str) -> str:
@@ -16,6 +21,19 @@ def _free_of_our_names(group: str) -> str:
     return group
 
 
+def _checked_retry(text: str) -> str:
+    policy_of(text)
+    return text
+
+
+def _inbox(value: str) -> str:
+    if value != MEMORY and (not value.startswith(SQLITE) or value == SQLITE):
+        message = f"'{value:.80}' is no inbox; write memory or sqlite:///path/of/inbox.db"
+        raise ValueError(message)
+    return value
+
+
+SMALLEST_QUOTA = 1024 * 1024
 PREFETCH_AHEAD = 4
 """One delivery in four is held ready beside those that run, so that a free slot never waits."""
 
@@ -32,13 +50,42 @@ class ConsumerSettings(Settings):
         64, ge=1, le=10_000, description="handlers running at once; of plain functions, 32"
     )
     attempts: int = Field(10, ge=1, description="times a handler is started for one event at most")
+    retry: Annotated[str, AfterValidator(_checked_retry)] = Field(
+        DEFAULT,
+        description=(
+            "the delays between: this, `linear(5s, 5s)` or `delays(1s, 10s, 1m)`; behind it, if "
+            "need be, `, jitter=full` or `none`, `, max_age=6h`"
+        ),
+    )
     handler_timeout: Duration = Field(
         30.0, gt=0, description="how long one run of a handler may take"
+    )
+    consumer_timeout: Duration = Field(
+        1800.0,
+        gt=0,
+        description="the broker's consumer timeout, which handler timeouts must stay well below",
     )
     no_handler_for: Duration = Field(
         900.0,
         gt=0,
         description="how long an event without a handler is kept moving (a rolling deploy)",
+    )
+    data: Path | None = Field(
+        None,
+        description="a folder for what has to outlive the process: then the inbox is a file there",
+    )
+    inbox: Annotated[str, AfterValidator(_inbox)] | None = Field(
+        None,
+        description="where it is kept which events were handled: `memory`, or `sqlite:///path` "
+        "(default: `inbox.db` in TIDINGS_DATA where that is set, else `memory`)",
+    )
+    inbox_keep: Duration = Field(
+        KEEP_SECONDS, gt=0, description="how long an event that was handled is not handled again"
+    )
+    inbox_bytes: ByteSize = Field(
+        ByteSize(1024**3),
+        ge=SMALLEST_QUOTA,
+        description="bytes that an inbox on disk may take; 80 % of the free disk at most",
     )
 
     @property
@@ -47,9 +94,16 @@ class ConsumerSettings(Settings):
         return min(65_535, self.concurrency + max(1, self.concurrency // PREFETCH_AHEAD))
 
     @property
+    def inbox_home(self) -> str:
+        """Where it is kept which events were handled, whichever setting says so."""
+        if self.inbox is not None:
+            return self.inbox
+        return MEMORY if self.data is None else f"{SQLITE}{self.data / 'inbox.db'}"
+
+    @property
     def policy(self) -> RetryPolicy:
         """The policy of handlers that have none of their own."""
-        return RetryPolicy(attempts=self.attempts)
+        return policy_of(self.retry, attempts=self.attempts)
 
     @property
     def patience(self) -> Patience:

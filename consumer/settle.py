@@ -10,18 +10,19 @@ from common.deadletter import DeadLetter, Reason
 from common.envelope import republished
 from common.errors import BrokerUnavailable
 from common.logs import get_logger
-from common.message import Confirmed, Delivery, Nacked, Publishing
+from common.message import Confirmed, Delivery, Message, Nacked, Publishing
 from common.metrics import Metrics
 from common.topology import (
     Topology,
     dead_name,
+    suspects_name,
     tier_for,
     tier_name,
     tier_topology,
     tiers_up_to,
 )
-from consumer.inbox import Key, MemoryInbox
-from consumer.policy import Dead, Done, Isolate, Release, RetryIn
+from consumer.inbox import Inbox, Key
+from consumer.outcome import Dead, Done, Isolate, Release, RetryIn
 from consumer.verdict import Verdict
 
 FIRST_PAUSE = 0.1
@@ -35,7 +36,7 @@ class Settle:
     def __init__(
         self,
         publishing: Supervisor,
-        inbox: MemoryInbox,
+        inbox: Inbox,
         metrics: Metrics,
         *,
         group: str,
@@ -58,8 +59,8 @@ class Settle:
         """Carry the outcome out; False when the delivery's channel was gone before it was safe."""
         match verdict.outcome:
             case Done():
-                if key is not None:
-                    self._inbox.done(key)
+                if key is not None and not self._inbox.done(key):
+                    await self._inbox.finish(key, done=True)
                 return self.ack(delivery)
             case RetryIn(delay=delay):
                 tier = self._tier(delay)
@@ -70,7 +71,10 @@ class Settle:
                 return await self._copied(
                     delivery, self._dead_letter(delivery, verdict, reason), key, None
                 )
-            case Release() | Isolate():  # nothing isolates before there is a queue of suspects
+            case Isolate(delay=delay, deaths=deaths):
+                aside = verdict._replace(history=verdict.history._replace(deaths=deaths))
+                return await self._isolate(delivery, aside, delay, key)
+            case Release():
                 if key is not None:
                     self._inbox.forget(key)
                 return delivery.nack()
@@ -83,7 +87,7 @@ class Settle:
                 self._inbox.forget(key)
             return False
         if key is not None:
-            self._inbox.moved(key)
+            await self._inbox.finish(key, done=False)
         return self.ack(delivery)
 
     def ack(self, delivery: Delivery) -> bool:
@@ -137,15 +141,23 @@ class Settle:
         self._log.warning("delay_shortened", asked=delay, given=longest)
         return longest
 
+    async def _isolate(
+        self, delivery: Delivery, verdict: Verdict, delay: float, key: Key | None
+    ) -> bool:
+        """Copy it to the suspects, through a delay tier where it has to wait."""
+        suspects = suspects_name(self._group)
+        if not delay:
+            copy = Publishing(suspects, suspects, _copy(delivery, verdict))
+            return await self._copied(delivery, copy, key, None)
+        tier = self._tier(delay)
+        copy = self._retry(delivery, verdict, delay, tier)._replace(routing_key=suspects)
+        return await self._copied(delivery, copy, key, tier)
+
     def _retry(self, delivery: Delivery, verdict: Verdict, delay: float, tier: int) -> Publishing:
         return Publishing(
             exchange=tier_name(self._group, tier),
             routing_key=self._group,
-            message=republished(
-                delivery.message,
-                verdict.history.copied().headers(),
-                message_id=verdict.event.id if verdict.event else "",
-            ),
+            message=_copy(delivery, verdict),
             expiration=min(max(delay, 0.001), tier),
         )
 
@@ -176,3 +188,12 @@ class Settle:
                 delivery.message, record.headers(), message_id=event.id if event else ""
             ),
         )
+
+
+def _copy(delivery: Delivery, verdict: Verdict) -> Message:
+    """Return the same bytes with what it has been through."""
+    return republished(
+        delivery.message,
+        verdict.history.copied().headers(),
+        message_id=verdict.event.id if verdict.event else "",
+    )

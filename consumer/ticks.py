@@ -2,8 +2,8 @@
 
 from common.event import Event
 from consumer.context import Context
-from consumer.policy import RetryPolicy
 from consumer.registry import Declaration, Registry, build_registry
+from consumer.retrying import RetryPolicy
 
 
 def say_tick(event: Event, context: Context) -> None:

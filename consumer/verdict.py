@@ -4,7 +4,8 @@ from typing import NamedTuple
 
 from common.event import Event
 from common.history import History
-from consumer.policy import Failure, Outcome
+from consumer.failure import Failure
+from consumer.outcome import Outcome
 from consumer.registry import Handler
 
 

@@ -18,6 +18,8 @@ class Found:
     exchanges: Mapping[str, tuple[str, Mapping[str, Any]]] = field(default_factory=dict)
     queues: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     bindings: frozenset[Binding] = frozenset()
+    consumer_timeouts: Mapping[str, float] = field(default_factory=dict)
+    """Seconds, of the queues that have one of their own, by argument or policy."""
 
 
 @dataclass(frozen=True, slots=True)

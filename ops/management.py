@@ -33,15 +33,18 @@ class Management:
     def found(self) -> Found:
         """Read everything. Raises BrokerUnavailable or AccessRefused."""
         major, minor, *_ = str(self._get("/overview")["rabbitmq_version"]).split(".")
+        queues = self._get(f"/queues/{self._vhost}")
         return Found(
             version=(int(major), int(minor)),
             exchanges={
                 str(one["name"]): (str(one["type"]), dict(one["arguments"]))
                 for one in self._get(f"/exchanges/{self._vhost}")
             },
-            queues={
-                str(one["name"]): dict(one["arguments"])
-                for one in self._get(f"/queues/{self._vhost}")
+            queues={str(one["name"]): dict(one["arguments"]) for one in queues},
+            consumer_timeouts={
+                str(one["name"]): limit
+                for one in queues
+                if (limit := _consumer_timeout(one)) is not None
             },
             bindings=frozenset(
                 Binding(str(one["source"]), str(one["destination"]), str(one["routing_key"]))
@@ -81,3 +84,10 @@ class Management:
         except (URLError, TimeoutError, OSError) as error:
             reason = getattr(error, "reason", error)
             raise BrokerUnavailable(f"{self._where} is not reachable: {reason}") from None
+
+
+def _consumer_timeout(queue: dict[str, Any]) -> float | None:
+    """Return the seconds that a queue's own arguments and policies give its consumers."""
+    own = (queue.get("arguments") or {}).get("x-consumer-timeout")
+    policy = (queue.get("effective_policy_definition") or {}).get("consumer-timeout")
+    return min((ms / 1000 for ms in (own, policy) if isinstance(ms, int)), default=None)

@@ -40,8 +40,8 @@ def least_rights(group: str) -> tuple[Rights, ...]:
         Rights(
             "consumer",
             NOTHING,
-            rf"^{mine}\.(dead|delay\..*)$",
-            f"^{mine}$",
+            rf"^{mine}\.(dead|suspects|delay\..*)$",
+            rf"^{mine}(\.suspects)?$",
         ),
         Rights("topology", all_of_it, all_of_it, all_of_it),
     )

@@ -5,6 +5,7 @@ only whether exchanges and queues exist, and the first difference when one is de
 """
 
 from argparse import Namespace
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from common.broker import connect
@@ -14,9 +15,11 @@ from common.service import say_error
 from common.settings import load
 from common.topology import Topology, delay_topology, tiers_up_to
 from consumer.plan import registry_for, topology_for
+from consumer.registry import Handler
 from consumer.settings import ConsumerSettings
+from consumer.timeouts import refuse_too_long, too_long
 from ops.command import Stop, run, say
-from ops.differences import Difference, differences
+from ops.differences import Difference, Found, differences
 from ops.management import Management
 from ops.rights import least_rights
 from ops.settings import OpsSettings
@@ -27,9 +30,19 @@ class Wanted:
     """What a group's consumer and the producer need, and where."""
 
     topology: Topology
-    group: str
-    uri: str
+    settings: ConsumerSettings
+    handlers: tuple[Handler, ...]
     management: Management | None
+
+    @property
+    def group(self) -> str:
+        """The group's name."""
+        return self.settings.group
+
+    @property
+    def uri(self) -> str:
+        """The broker's address, with its password."""
+        return self.settings.uri
 
     @property
     def vhost(self) -> str:
@@ -40,7 +53,19 @@ class Wanted:
         """Compare with the broker; needs the management API."""
         if self.management is None:
             return []
-        return list(differences(self.topology, self.management.found(), self.group))
+        found = self.management.found()
+        return [*differences(self.topology, found, self.group), *self._too_long(found)]
+
+    def _too_long(self, found: Found) -> Iterator[Difference]:
+        """Compare the handlers' timeouts with the one that the broker has for the group's queue."""
+        limit = found.consumer_timeouts.get(self.group)
+        if limit is None:
+            return
+        problem = too_long(
+            self.handlers, consumer_timeout=limit, drain_timeout=self.settings.drain_timeout
+        )
+        if problem is not None:
+            yield Difference(f"queue '{self.group}'", problem)
 
 
 def plan(options: Namespace) -> int:
@@ -117,13 +142,15 @@ def _wanted(options: Namespace) -> Wanted:
     given = {"modules": tuple(options.modules) or None, "group": options.group}
     settings = load(ConsumerSettings, **given)
     management = load(OpsSettings, group=options.group).management_uri
-    topology = topology_for(settings, registry_for(settings))
+    registry = registry_for(settings)
+    refuse_too_long(registry.handlers, settings)
+    topology = topology_for(settings, registry)
     for tier in _tiers(options.delays):
         topology += delay_topology(tier)
     return Wanted(
         topology=topology,
-        group=settings.group,
-        uri=settings.uri,
+        settings=settings,
+        handlers=registry.handlers,
         management=None
         if management is None
         else Management(management.get_secret_value(), settings.uri),

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 
 from common.address import masked
 from common.errors import TidingsError
@@ -11,6 +12,7 @@ from common.probes import Health, Probes
 from common.service import Stop, run_service, say_error
 from common.settings import load, probes_port_is_chosen
 from common.version import VERSION
+from common.watchdog import Watchdog
 from producer.driver import Driver
 from producer.lease import Leases
 from producer.relay import ROLE, Relay
@@ -61,7 +63,10 @@ class Main:
 
         Raises AccessRefused or TopologyMismatch, in an exception group, when the broker says No.
         """
-        async with self.probes:
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self.probes)
+            blocked_after = self._settings.loop_blocked
+            stack.enter_context(Watchdog(self.metrics, blocked_after=blocked_after))
             self._say_hello()
             try:
                 async with asyncio.TaskGroup() as group:

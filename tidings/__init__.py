@@ -10,6 +10,7 @@ from tidings.neighbours import refuse_name_collisions
 refuse_name_collisions()
 
 if TYPE_CHECKING:
+    from common.deadletter import Reason
     from common.errors import (
         BrokerUnavailable,
         ConfigError,
@@ -23,30 +24,40 @@ if TYPE_CHECKING:
     from common.event import Event
     from consumer.context import Context
     from consumer.exits import Reject, Retry, Snooze
-    from consumer.policy import RetryPolicy
+    from consumer.failure import Failure
+    from consumer.outcome import Attempt, Dead, Done, RetryIn
     from consumer.registry import handler, lifespan
+    from consumer.retrying import RetryPolicy
+    from consumer.transaction import Transaction
     from producer.facade import Producer
     from producer.schedule import Tick
     from producer.source import source
     from producer.source_context import SourceContext
 
 __all__ = [
+    "Attempt",
     "BrokerUnavailable",
     "ConfigError",
     "ConfirmUnknown",
     "Context",
+    "Dead",
+    "Done",
     "Event",
+    "Failure",
     "InvalidEvent",
     "OutboxFull",
     "Producer",
+    "Reason",
     "Reject",
     "Rejected",
     "Retry",
+    "RetryIn",
     "RetryPolicy",
     "Snooze",
     "SourceContext",
     "Tick",
     "TidingsError",
+    "Transaction",
     "Unroutable",
     "handler",
     "lifespan",
@@ -54,6 +65,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "common.deadletter": ("Reason",),
     "common.errors": (
         "BrokerUnavailable",
         "ConfigError",
@@ -67,8 +79,11 @@ _HOMES = {
     "common.event": ("Event",),
     "consumer.context": ("Context",),
     "consumer.exits": ("Reject", "Retry", "Snooze"),
-    "consumer.policy": ("RetryPolicy",),
+    "consumer.failure": ("Failure",),
+    "consumer.outcome": ("Attempt", "Dead", "Done", "RetryIn"),
     "consumer.registry": ("handler", "lifespan"),
+    "consumer.retrying": ("RetryPolicy",),
+    "consumer.transaction": ("Transaction",),
     "producer.facade": ("Producer",),
     "producer.schedule": ("Tick",),
     "producer.source": ("source",),

@@ -18,7 +18,7 @@ from common.message import Delivery, Message
 from common.topology import EVENTS
 from consumer.attempt import Attempts
 from consumer.calling import Caller
-from consumer.policy import Dead, Done, Outcome, Release, RetryIn
+from consumer.outcome import Dead, Done, Outcome, Release, RetryIn
 from consumer.registry import build_registry, declarations_of
 from consumer.verdict import Verdict
 
@@ -49,6 +49,7 @@ async def deliver(
     event: Event | Message | bytes,
     *,
     attempt: int = 1,
+    age: float = 0.0,
     state: Any = None,
     now: datetime = _NOW,
     roll: float = 0.0,
@@ -56,7 +57,8 @@ async def deliver(
     """Deliver an event to one `@handler` function and return what would become of it.
 
     `event` may be a Message or raw bytes, to see what becomes of malformed input. `attempt` is what
-    `Context.attempt` says, `state` what `@lifespan` would have yielded, `roll` in [0, 1) the jitter
+    `Context.attempt` says, `age` the seconds since its first failure, `state` what `@lifespan`
+    would have yielded, `roll` in [0, 1) where the dice of the jitter fall.
     """
     declared = declarations_of(handler)
     if not declared:
@@ -71,7 +73,7 @@ async def deliver(
         state=state,
     )
     message = _message(event, now)
-    before = {ATTEMPT: attempt - 1, FIRST_FAILED: now_ms} if attempt > 1 else {}
+    before = {ATTEMPT: attempt - 1, FIRST_FAILED: now_ms - int(age * 1000)} if attempt > 1 else {}
     type_ = message.type or declared[0].pattern
     delivery = Delivery(
         message._replace(headers={**message.headers, **before}),

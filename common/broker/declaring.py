@@ -35,13 +35,19 @@ _DIFFERENCE = re.compile(r"inequivalent arg '([^']+)'.*?: received (.+?) but cur
 
 @asynccontextmanager
 async def lost_is_unavailable() -> AsyncIterator[None]:
-    """Say what aiormq says by cancelling whoever waits: the connection is gone."""
+    """Say what aiormq says by cancelling whoever waits: the connection is gone.
+
+    The other way round it can swallow the cancellation of who opens a channel: then it is raised
+    here, or a stop would be lost.
+    """
     try:
         yield
     except asyncio.CancelledError:
         if asked_to_stop():
             raise
         raise BrokerUnavailable("the connection was lost") from None
+    if asked_to_stop():
+        raise asyncio.CancelledError
 
 
 class Declarer:
@@ -65,7 +71,10 @@ class Declarer:
             await self._check(topology)
 
     async def depth(self, queue: str) -> int:
-        """Return the messages ready in a queue. Raises TopologyMismatch when it is gone."""
+        """Return the messages ready in a queue.
+
+        Raises TopologyMismatch when it is gone, AccessRefused or BrokerUnavailable.
+        """
         async with self._one, lost_is_unavailable():
             return await self._depth(queue)
 
@@ -126,6 +135,9 @@ class Declarer:
         except ChannelNotFoundEntity:
             message = f"queue '{queue}' does not exist; start a consumer of that group once"
             raise TopologyMismatch(message) from None
+        except ChannelAccessRefused as error:
+            message = f"queue '{queue}': this user may not look at it: {error}"
+            raise AccessRefused(message) from None
         except _LOST as error:
             raise BrokerUnavailable(_lost(error)) from None
         return found.message_count or 0

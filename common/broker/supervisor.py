@@ -50,6 +50,7 @@ class Supervisor:
         self._metrics = metrics
         self._prepare = prepare
         self._connection: Connection | None = None
+        self._version = (0, 0)
         self._live = asyncio.Event()
         self._log = get_logger(role=role)
         self._down("connecting")
@@ -66,6 +67,11 @@ class Supervisor:
         """The live connection, if there is one now."""
         connection = self._connection
         return None if connection is None or connection.closed.is_set() else connection
+
+    @property
+    def version(self) -> tuple[int, int]:
+        """The broker's version, as it was on the last connection."""
+        return self._version
 
     async def run(self, session: Session = until_closed) -> None:
         """Keep connected until cancelled, running `session` on each connection.
@@ -102,6 +108,7 @@ class Supervisor:
 
     def _up(self, connection: Connection, *, again: bool) -> None:
         self._connection = connection
+        self._version = connection.version
         connection.when_blocked(self._blocked)
         self._live.set()
         self._health.set(self._role, None)

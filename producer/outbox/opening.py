@@ -3,21 +3,17 @@
 import errno
 import fcntl
 import os
-import shutil
 import sqlite3
 from pathlib import Path
 
+from common import sqlite_file
 from common.errors import ConfigError
-from producer.outbox.file import PAGE_BYTES, OutboxFile
+from common.sqlite_file import FileKind, connected, prepare
+from producer.outbox.file import OutboxFile
 from producer.outbox.rows import COLUMNS
 
-APPLICATION = 0x54494449
-"""`TIDI`: the application id in the header of our files."""
-SCHEMA_VERSION = 1
-SHARE_OF_FREE_DISK = 0.8
-"""Part of the free disk that a quota may take, whatever was asked for."""
-CHECKED_BYTES = 64 * 1024 * 1024
-"""Up to this size a file is read through at the start, to see whether it is damaged."""
+BUSY_SECONDS = 5.0
+"""How long to wait for a person's command that has the file."""
 
 _SCHEMA = f"""
 CREATE TABLE events (number INTEGER PRIMARY KEY, accepted_at REAL NOT NULL, {COLUMNS}) STRICT;
@@ -26,9 +22,15 @@ CREATE TABLE refused (
   again INTEGER NOT NULL DEFAULT 0, accepted_at REAL NOT NULL, {COLUMNS}
 ) STRICT;
 CREATE TABLE marks (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
-PRAGMA application_id = {APPLICATION};
-PRAGMA user_version = {SCHEMA_VERSION};
 """.replace(COLUMNS, "exchange TEXT, routing_key TEXT, properties BLOB, body BLOB")
+
+OUTBOX = FileKind(
+    variable="TIDINGS_OUTBOX",
+    noun="outbox",
+    application=0x54494449,  # TIDI
+    version=1,
+    schema=_SCHEMA,
+)
 
 
 def open_file(path: Path, *, quota: int) -> OutboxFile:
@@ -39,10 +41,9 @@ def open_file(path: Path, *, quota: int) -> OutboxFile:
     refuse_foreign(path)
     lock = _locked(path)
     try:
-        connection = _connected(path)
+        connection = connected(path, timeout=BUSY_SECONDS)
         try:
-            _prepare(connection, path)
-            connection.execute(f"PRAGMA max_page_count={_pages(path, quota)}")
+            prepare(connection, path, OUTBOX, quota=quota)
         except BaseException:
             connection.close()
             raise
@@ -56,27 +57,13 @@ def open_file(path: Path, *, quota: int) -> OutboxFile:
 
 
 def refuse_foreign(path: Path) -> None:
-    """Look at the first bytes of a file, before anything could change it.
+    """Look at the first bytes of a file, before anything could change it."""
+    sqlite_file.refuse_foreign(path, OUTBOX)
 
-    Source: sqlite.org/fileformat.html, the database header.
-    """
-    try:
-        with path.open("rb") as file:
-            header = file.read(100)
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise ConfigError(f"TIDINGS_OUTBOX: cannot read {path}: {error.strerror}") from None
-    if not header:
-        return
-    if not header.startswith(b"SQLite format 3\0") or len(header) < 100:  # noqa: PLR2004 - the header's size
-        raise ConfigError(
-            f"TIDINGS_OUTBOX: {path} is no SQLite file, so it is not our outbox; nothing was "
-            "changed. Name another file"
-        )
-    if application := int.from_bytes(header[68:72], "big"):
-        version = int.from_bytes(header[60:64], "big")
-        _refuse_others(path, application=application, version=version)
+
+def refuse_unfit(connection: sqlite3.Connection, path: Path) -> bool:
+    """Look through a file whose first bytes are well; False when it is empty yet."""
+    return sqlite_file.refuse_unfit(connection, path, OUTBOX)
 
 
 def _locked(path: Path) -> int:
@@ -101,64 +88,3 @@ def _locked(path: Path) -> int:
     os.ftruncate(lock, 0)
     os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
     return lock
-
-
-def _connected(path: Path) -> sqlite3.Connection:
-    # Transactions are ours to begin: Python's own would begin them late. Opened in the thread that
-    # makes the outbox, used in another one, never in two at a time. What events say is nobody
-    # else's: SQLite would make the file readable for all.
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-    return sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5.0)
-
-
-def _prepare(connection: sqlite3.Connection, path: Path) -> None:
-    """Make or check the schema."""
-    made = refuse_unfit(connection, path)
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=FULL")
-    connection.execute("PRAGMA cache_size=-4096")  # KiB
-    if not made:
-        connection.executescript(f"BEGIN IMMEDIATE;{_SCHEMA}COMMIT;")
-
-
-def refuse_unfit(connection: sqlite3.Connection, path: Path) -> bool:
-    """Look through a file whose first bytes are well; False when it is empty yet.
-
-    The marks in its header may be in the write-ahead log only, so they are asked for once more.
-    """
-    tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-    if not tables:
-        return False
-    _refuse_others(
-        path,
-        application=connection.execute("PRAGMA application_id").fetchone()[0],
-        version=connection.execute("PRAGMA user_version").fetchone()[0],
-    )
-    if path.stat().st_size <= CHECKED_BYTES:
-        (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-        if found != "ok":
-            problem = " ".join(found.split())
-            raise ConfigError(
-                f"TIDINGS_OUTBOX: {path} is damaged ({problem}); nothing was changed. Move it away "
-                "and start again, then save what `sqlite3 FILE .recover` still finds in it"
-            )
-    return True
-
-
-def _refuse_others(path: Path, *, application: int, version: int) -> None:
-    if application != APPLICATION:
-        raise ConfigError(
-            f"TIDINGS_OUTBOX: {path} is the database of another program; nothing was changed. "
-            "Name another file"
-        )
-    if version > SCHEMA_VERSION:
-        raise ConfigError(
-            f"TIDINGS_OUTBOX: {path} was written by a newer Tidings (format {version}, this one "
-            f"knows {SCHEMA_VERSION}); start that version"
-        )
-
-
-def _pages(path: Path, quota: int) -> int:
-    """Return the quota in pages."""
-    free = shutil.disk_usage(path.parent).free + path.stat().st_size
-    return max(16, int(min(quota, free * SHARE_OF_FREE_DISK)) // PAGE_BYTES)

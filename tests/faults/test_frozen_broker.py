@@ -19,6 +19,7 @@ NOTICED_SECONDS = 25
 @pytest.mark.serial
 @pytest.mark.harms
 @pytest.mark.timeout(300)
+@pytest.mark.fault("P4", "C44")
 async def test_a_broker_frozen_for_forty_seconds_is_noticed_and_taken_up_again(
     own_broker: OwnBroker, names: Names
 ) -> None:

@@ -10,6 +10,7 @@ from support.names import Names
 @pytest.mark.serial
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.fault("P3", "C24")
 async def test_two_hundred_cut_connections_lose_no_confirmed_event(
     broker: Broker, names: Names, seed: int
 ) -> None:

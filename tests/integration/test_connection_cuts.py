@@ -8,6 +8,7 @@ from support.names import Names
 
 
 @pytest.mark.serial
+@pytest.mark.fault("P3", "C24")
 async def test_cut_connections_lose_no_confirmed_event(broker: Broker, names: Names) -> None:
     ledger = await cut_connections(broker, names.group, times=15, seed=1)
 

@@ -9,7 +9,7 @@ from common.envelope import to_message
 from common.event import Event
 from common.message import Confirmed, Message, Nacked, Publishing
 from common.topology import dead_name, return_name, tier_name
-from consumer.policy import RetryPolicy
+from consumer.retrying import RetryPolicy
 from support.broker import Broker, OwnBroker
 from support.names import Names
 from support.proxy import proxied
@@ -22,6 +22,7 @@ async def _is_empty(broker: Broker, queue: str) -> bool:
     return await broker.messages(queue) == 0
 
 
+@pytest.mark.fault("C24", "C25")
 async def test_a_lost_connection_does_not_end_a_handler_nor_run_it_twice(
     broker: Broker, names: Names
 ) -> None:
@@ -49,6 +50,7 @@ async def test_a_lost_connection_does_not_end_a_handler_nor_run_it_twice(
     assert "tidings_late_settles_total 1.0" in main.metrics.render()[0].decode()
 
 
+@pytest.mark.fault("C26")
 async def test_a_deleted_queue_is_taken_up_again(broker: Broker, names: Names) -> None:
     seen: list[str] = []
 
@@ -65,6 +67,7 @@ async def test_a_deleted_queue_is_taken_up_again(broker: Broker, names: Names) -
 
 
 @pytest.mark.parametrize("what", ["dead", "tier", "return"])
+@pytest.mark.fault("C37", "C38")
 async def test_a_deleted_exchange_loses_no_retry_and_no_dead_letter(
     broker: Broker, names: Names, what: str
 ) -> None:
@@ -95,6 +98,7 @@ async def _stores_one(broker: Broker, queue: str) -> bool:
     return await broker.stored(queue) == 1
 
 
+@pytest.mark.fault("C38")
 async def test_a_full_dead_letter_queue_keeps_the_original(broker: Broker, names: Names) -> None:
     @handler("order.created", attempts=1)
     async def charge() -> None:

@@ -1,8 +1,8 @@
 """Handlers that fail: retried, timed out, given up, on a real broker."""
 
 import asyncio
-from collections.abc import Callable
-from typing import Any
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from pydantic import BaseModel
@@ -10,14 +10,24 @@ from pydantic import BaseModel
 from common.event import Event
 from common.topology import dead_name
 from consumer.exits import Reject, Retry, Snooze
-from consumer.policy import RetryPolicy
+from consumer.retrying import RetryPolicy
 from support.broker import Broker
 from support.names import Names
+from support.processes import service
 from support.services import consuming, dead_letters, emit
 from support.waiting import until
-from tidings import Context, handler
+from tidings import Attempt, Context, Dead, Done, Failure, Reason, handler
 
 QUICK = RetryPolicy(attempts=3, first_delay=0.05, factor=1.0, longest_delay=0.05)
+
+
+FAILING = """
+from tidings import handler
+
+@handler("order.created")
+async def charge() -> None:
+    raise RuntimeError("as ever")
+"""
 
 
 class Order(BaseModel):
@@ -126,6 +136,7 @@ async def test_a_tier_nobody_foresaw_is_made_on_demand(broker: Broker, names: Na
         await until(waiting)
 
 
+@pytest.mark.fault("C21")
 async def test_a_handler_that_hangs_is_timed_out_and_retried(broker: Broker, names: Names) -> None:
     attempts: list[int] = []
 
@@ -145,53 +156,101 @@ async def test_a_handler_that_hangs_is_timed_out_and_retried(broker: Broker, nam
     )
 
 
-def _raiser(error: BaseException) -> Callable[[], None]:
-    def fail() -> None:
-        raise error
-
-    return fail
-
-
-@pytest.mark.parametrize("asynchronous", [True, False], ids=["async", "plain"])
-async def test_whatever_a_handler_raises_the_consumer_goes_on(
-    broker: Broker, names: Names, *, asynchronous: bool
+async def test_each_type_of_errors_has_its_own_delays_and_attempts(
+    broker: Broker, names: Names
 ) -> None:
-    class Mute(Exception):
-        def __str__(self) -> str:
-            raise RuntimeError("I will not say")
+    patient = replace(QUICK, attempts=4)
+    policy = replace(QUICK, for_errors={OSError: patient, ValueError: RetryPolicy(attempts=1)})
 
-    errors: list[BaseException] = [
-        ValueError("x"),
-        SystemExit(3),
-        KeyboardInterrupt(),
-        asyncio.CancelledError(),
-        RecursionError("deep"),
-        MemoryError(),
-        StopIteration(),
-        ExceptionGroup("g", [ValueError("a"), KeyError("b")]),
-        Mute(),
-        ValueError("x" * 10_000_000),
-    ]
-    handled: list[Any] = []
+    @handler("order.created", retry=policy)
+    async def charge(event: Event) -> None:
+        raise {"net": ConnectionResetError, "data": ValueError, "else": RuntimeError}[event.data]
 
-    @handler("bad", attempts=1)
-    async def bad(event: Event) -> None:
-        _raiser(errors[event.data])()
+    async with consuming(broker.uri, names.group, charge):
+        await emit(broker.uri, "order.created", "net", "data", "else")
+        letters = await dead_letters(broker.uri, names.group, 3)
 
-    @handler("bad", attempts=1)
-    def bad_plain(event: Event) -> None:
-        _raiser(errors[event.data])()
+    assert {letter.error: letter.attempts for letter in letters} == {
+        "ConnectionResetError": 4,
+        "ValueError": 1,
+        "RuntimeError": 3,
+    }
 
-    @handler("good")
-    async def good(event: Event) -> None:
-        handled.append(event.data)
 
-    chosen = bad if asynchronous else bad_plain
-    async with consuming(broker.uri, names.group, chosen, good):
-        await emit(broker.uri, "bad", *range(len(errors)))
-        letters = await dead_letters(broker.uri, names.group, len(errors))
-        await emit(broker.uri, "good", "still here", prefix="g")
-        await until(lambda: handled == ["still here"])
+async def test_delays_from_a_list_are_waited_for_one_by_one(broker: Broker, names: Names) -> None:
+    times: list[float] = []
 
-    assert {letter.reason for letter in letters} == {"attempts_spent"}
-    assert sorted(letter.id for letter in letters) == sorted(f"e{n}" for n in range(len(errors)))
+    @handler("order.created", retry=RetryPolicy.delays(0.1, "1.2s", attempts=3, jitter="none"))
+    async def charge() -> None:
+        times.append(asyncio.get_running_loop().time())
+        raise RuntimeError
+
+    async with consuming(broker.uri, names.group, charge):
+        await emit(broker.uri, "order.created", {})
+        await dead_letters(broker.uri, names.group, 1)
+
+    assert 0.1 <= times[1] - times[0] < 1.2 <= times[2] - times[1]
+
+
+async def test_a_users_function_decides_and_where_it_fails_the_policy_does(
+    broker: Broker, names: Names
+) -> None:
+    def rules(_: Attempt, failure: Failure) -> Dead | Done:
+        answers: dict[str, Dead | Done] = {
+            "swallow": Done(),
+            "give up": Dead(Reason.UNRECOVERABLE),
+        }
+        return answers[failure.message]
+
+    runs: list[str] = []
+
+    @handler("order.created", retry=replace(QUICK, decide=rules))
+    async def charge(event: Event) -> None:
+        runs.append(event.data)
+        raise RuntimeError(event.data)
+
+    async with consuming(broker.uri, names.group, charge):
+        await emit(broker.uri, "order.created", "swallow", "give up", "a case nobody thought of")
+        letters = await dead_letters(broker.uri, names.group, 2)
+
+    assert {letter.reason: letter.attempts for letter in letters} == {
+        "unrecoverable": 1,
+        "attempts_spent": 3,
+    }
+    assert runs.count("swallow") == 1
+    assert await broker.messages(names.group) == 0
+
+
+async def test_delays_and_attempts_of_the_environment_hold_for_all_handlers(
+    broker: Broker, names: Names, tmp_path: Path
+) -> None:
+    (tmp_path / "shop.py").write_text(FAILING)
+
+    async with service(
+        "consumer", "shop", folder=tmp_path, AMQP_URI=broker.uri, GROUP=names.group, ATTEMPTS=3,
+        RETRY="delays(50ms, 100ms), jitter=none",
+    ) as running:  # fmt: skip
+        await running.says("subscribed")
+        await emit(broker.uri, "order.created", {})
+        (letter,) = await dead_letters(broker.uri, names.group, 1)
+
+    assert "3 attempts, 0.05s 0.1s, jitter none" in running.output
+    first, second, third = letter.attempt_times_ms
+    assert second - first >= 50
+    assert third - second >= 100
+
+
+async def test_delays_that_cannot_be_read_end_the_start_with_one_line(
+    broker: Broker, names: Names, tmp_path: Path
+) -> None:
+    (tmp_path / "shop.py").write_text(FAILING)
+
+    async with service(
+        "consumer", "shop", folder=tmp_path, AMQP_URI=broker.uri, GROUP=names.group, RETRY="often"
+    ) as running:
+        assert await running.exit_code() == 78
+
+    assert len(running.output.splitlines()) == 1
+    assert "TIDINGS_RETRY: 'often' is no retry policy; write exponential(1s, 4, 1h)" in (
+        running.output
+    )

@@ -7,7 +7,7 @@ import pytest
 
 from common.errors import AccessRefused, TopologyMismatch
 from common.topology import Queue, Topology, dead_name
-from consumer.policy import RetryPolicy
+from consumer.retrying import RetryPolicy
 from support.broker import Broker
 from support.names import Names
 from support.processes import service
@@ -75,7 +75,9 @@ async def test_a_consumer_needs_few_rights_where_the_topology_was_made_before(
     async with consuming(broker.uri, group, charge):
         pass  # it has declared everything
     uri = await broker.create_user(
-        configure="^$", write=rf"^{group}\.(dead|delay\..*)$", read=f"^{group}$"
+        configure="^$",
+        write=rf"^{group}\.(dead|suspects|delay\..*)$",
+        read=rf"^{group}(\.suspects)?$",
     )
     async with consuming(uri, group, charge, topology="check"):
         await emit(broker.uri, "order.created", 1)
@@ -92,7 +94,7 @@ async def test_no_right_to_publish_dead_letters_ends_the_service(
     group = names.group
     async with consuming(broker.uri, group, charge):
         pass
-    uri = await broker.create_user(configure="^$", write="^$", read=f"^{group}$")
+    uri = await broker.create_user(configure="^$", write="^$", read=rf"^{group}(\.suspects)?$")
 
     async def consume_until_it_fails() -> None:
         async with consuming(uri, group, charge, topology="check"):

@@ -1,12 +1,13 @@
 """What is not handled: garbage, duplicates, expired, without a handler; nothing vanishes."""
 
+import pytest
 from pydantic import BaseModel
 
 from common.envelope import to_message
 from common.event import Event
 from common.message import HeaderValue, Message
 from common.topology import dead_name
-from consumer.policy import RetryPolicy
+from consumer.retrying import RetryPolicy
 from support.broker import Broker
 from support.names import Names
 from support.services import consuming, dead_letters, drained, emit, send
@@ -65,6 +66,7 @@ GARBAGE: dict[str, tuple[Message, str]] = {
 }
 
 
+@pytest.mark.fault("C31", "C32", "C33", "C34", "C36")
 async def test_garbage_of_every_kind_is_set_aside_with_its_reason_and_its_bytes(
     broker: Broker, names: Names
 ) -> None:
@@ -85,6 +87,7 @@ async def test_garbage_of_every_kind_is_set_aside_with_its_reason_and_its_bytes(
     assert all("tidings-message" in one.message.headers for one in letters)
 
 
+@pytest.mark.fault("C34")
 async def test_a_retry_keeps_the_bytes_and_the_foreign_headers(
     broker: Broker, names: Names
 ) -> None:
@@ -129,6 +132,7 @@ async def test_an_expired_event_is_set_aside(broker: Broker, names: Names) -> No
     assert letter.reason == "expired"
 
 
+@pytest.mark.fault("C36")
 async def test_a_duplicate_is_handled_once(broker: Broker, names: Names) -> None:
     seen: list[str] = []
 

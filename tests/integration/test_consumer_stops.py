@@ -6,12 +6,14 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from common.event import Event
 from common.message import Delivery, Message, Publishing
 from common.metrics import Metrics
 from common.probes import Health
-from common.topology import dead_name, group_topology
-from consumer.intake import Intake
+from common.topology import dead_name, group_topology, suspects_name
+from consumer.intake import Intake, Lane
 from support.broker import Broker
 from support.names import Names
 from support.processes import service
@@ -21,6 +23,7 @@ from support.waiting import until
 from tidings import handler
 
 
+@pytest.mark.fault("C19")
 async def test_an_event_in_the_hands_of_a_killed_consumer_is_handled_by_another(
     broker: Broker, names: Names, shop: Path
 ) -> None:
@@ -41,6 +44,7 @@ async def _is_empty(broker: Broker, queue: str) -> bool:
     return await broker.messages(queue) == 0
 
 
+@pytest.mark.fault("C29", "C30")
 async def test_sigterm_with_fifty_in_flight_gives_them_back_uncounted(
     broker: Broker, names: Names, shop: Path
 ) -> None:
@@ -64,6 +68,7 @@ async def test_sigterm_with_fifty_in_flight_gives_them_back_uncounted(
     assert await broker.messages(dead_name(names.group)) == 0
 
 
+@pytest.mark.fault("C29")
 async def test_sigterm_lets_running_handlers_finish(broker: Broker, names: Names) -> None:
     started, release, finished = asyncio.Event(), asyncio.Event(), list[str]()
 
@@ -84,6 +89,7 @@ async def test_sigterm_lets_running_handlers_finish(broker: Broker, names: Names
     assert "drain" in " ".join(main.health.reasons)
 
 
+@pytest.mark.fault("C30")
 async def test_a_second_signal_ends_the_process_at_once(
     broker: Broker, names: Names, shop: Path
 ) -> None:
@@ -126,6 +132,7 @@ async def test_two_consumers_share_the_load(broker: Broker, names: Names) -> Non
     assert set((hands[0] + hands[1]).values()) == {1}
 
 
+@pytest.mark.fault("C29")
 async def test_a_stop_while_it_subscribes_hands_back_each_event_once(
     broker: Broker, names: Names
 ) -> None:
@@ -141,7 +148,8 @@ async def test_a_stop_while_it_subscribes_hands_back_each_event_once(
         for number in range(4):
             await connection.publish(Publishing("events", "a", Message(b"%d" % number)))
         async with asyncio.TaskGroup() as tasks:
-            intake = Intake(group, process, tasks, Health(), Metrics(), concurrency=4, prefetch=10)
+            lanes = Lane(group, process, 4, 10), Lane(suspects_name(group), process, 1, 1)
+            intake = Intake(*lanes, tasks, Health(), Metrics())
             session = tasks.create_task(intake.session(connection))
             await asyncio.sleep(0)
             await intake.drain(within=1)

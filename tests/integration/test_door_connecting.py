@@ -17,6 +17,7 @@ from support.waiting import until
 
 @pytest.mark.serial
 @pytest.mark.harms
+@pytest.mark.fault("C44")
 async def test_a_silent_peer_is_given_up(own_broker: OwnBroker) -> None:
     """A frozen broker keeps its sockets open; only the missing heartbeats tell."""
     async with connect(own_broker.uri, name="door") as connection:
@@ -27,6 +28,7 @@ async def test_a_silent_peer_is_given_up(own_broker: OwnBroker) -> None:
     assert "no sign of life" in connection.reason
 
 
+@pytest.mark.fault("P10")
 async def test_a_wrong_password_is_said_without_the_password(broker: Broker) -> None:
     user = await broker.create_user()
     uri = user.replace("@", "-s3ntinel@", 1)
@@ -37,6 +39,7 @@ async def test_a_wrong_password_is_said_without_the_password(broker: Broker) -> 
     assert "s3ntinel" not in str(caught.value)
 
 
+@pytest.mark.fault("P10")
 async def test_a_virtual_host_that_is_not_there_is_named(broker: Broker) -> None:
     uri = broker.uri.replace(broker.vhost, "nowhere")
 

@@ -124,6 +124,7 @@ async def test_five_hundred_publishes_at_once_are_all_confirmed(
     assert await broker.messages("q") == 500
 
 
+@pytest.mark.fault("P3")
 async def test_a_connection_lost_while_publishing_answers_unknown_and_raises_nothing(
     broker: Broker, connection: Connection
 ) -> None:

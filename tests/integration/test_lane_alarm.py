@@ -14,6 +14,7 @@ from support.waiting import until
 
 @pytest.mark.serial
 @pytest.mark.harms
+@pytest.mark.fault("P7")
 async def test_an_alarm_blocks_publishers_and_says_so_and_acks_go_on(own_broker: OwnBroker) -> None:
     publishing = Publishing("q", "kept.a", Message(b"x"))
     told: list[str] = []

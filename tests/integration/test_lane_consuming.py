@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from common.broker import Connection, connect
 from common.broker.fastlane.methods import ack_frame
 from common.message import Confirmed, Delivery, Message, Publishing
@@ -61,6 +63,7 @@ async def test_settles_of_every_kind_in_one_turn_reach_the_broker(connection: Co
     assert await connection.depth("q") == 0
 
 
+@pytest.mark.fault("C28")
 async def test_a_channel_that_the_broker_closes_ends_the_subscription_and_nothing_else(
     connection: Connection,
 ) -> None:
@@ -83,6 +86,7 @@ async def test_a_channel_that_the_broker_closes_ends_the_subscription_and_nothin
     assert all(one.ack() for one in again)
 
 
+@pytest.mark.fault("C28")
 async def test_a_consumer_that_the_broker_cancels_leaves_the_connection(
     broker: Broker, connection: Connection
 ) -> None:
@@ -99,6 +103,7 @@ async def test_a_consumer_that_the_broker_cancels_leaves_the_connection(
     assert not connection.closed.is_set()
 
 
+@pytest.mark.fault("C24")
 async def test_a_cut_connection_ends_the_subscription_and_late_settles_are_nothing(
     broker: Broker, connection: Connection
 ) -> None:

@@ -6,6 +6,8 @@ messages beside it are lost with it.
 
 import struct
 
+import pytest
+
 from common.message import Delivery
 from common.topology import EVENTS, dead_name, group_topology
 from support.broker import Broker
@@ -70,6 +72,7 @@ def event(identity: str) -> bytes:
     ).encode()
 
 
+@pytest.mark.fault("C35")
 async def test_a_malformed_message_is_one_dead_letter_and_its_neighbours_are_handled(
     broker: Broker, names: Names
 ) -> None:
@@ -101,6 +104,7 @@ async def test_a_malformed_message_is_one_dead_letter_and_its_neighbours_are_han
     assert await broker.messages(group) == await broker.messages(dead_name(group)) == 0
 
 
+@pytest.mark.fault("C35")
 async def test_a_dead_letter_keeps_the_bytes_that_nobody_can_read(
     broker: Broker, names: Names
 ) -> None:
@@ -116,6 +120,7 @@ async def test_a_dead_letter_keeps_the_bytes_that_nobody_can_read(
     assert letter.message.timestamp == 2**62
 
 
+@pytest.mark.fault("C35")
 async def test_a_malformed_message_is_listed_shown_and_replayed(
     broker: Broker, names: Names
 ) -> None:

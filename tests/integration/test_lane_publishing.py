@@ -26,6 +26,7 @@ def largest_message(version: tuple[int, int]) -> int:
     return (16 if version >= (4, 0) else 128) * MEBIBYTE
 
 
+@pytest.mark.fault("P9")
 async def test_of_a_message_over_the_brokers_limit_only_it_fails(
     broker: Broker, connection: Connection
 ) -> None:
@@ -46,6 +47,7 @@ async def test_of_a_message_over_the_brokers_limit_only_it_fails(
     assert await broker.messages("q") >= confirmed + 2
 
 
+@pytest.mark.fault("P8")
 async def test_a_missing_exchange_with_fifty_in_flight_does_not_end_the_connection(
     connection: Connection,
 ) -> None:
@@ -109,6 +111,7 @@ async def test_what_cannot_be_written_is_said_at_once_and_harms_nobody(
     assert told == [Confirmed()]
 
 
+@pytest.mark.fault("P3")
 async def test_a_cut_connection_answers_each_callback_once(
     broker: Broker, connection: Connection
 ) -> None:
@@ -197,6 +200,7 @@ async def test_two_publishers_behind_one_full_socket_both_get_their_answers(
     assert {*told, answer} == {Confirmed()}
 
 
+@pytest.mark.fault("P9")
 async def test_a_type_that_the_user_may_not_publish_fails_alone(
     broker: Broker, connection: Connection
 ) -> None:

@@ -16,6 +16,7 @@ from support.waiting import until
 
 @pytest.mark.serial
 @pytest.mark.harms
+@pytest.mark.fault("P18")
 async def test_a_stopped_broker_raises_confirm_unknown_and_works_again_after_its_start(
     own_broker: OwnBroker,
 ) -> None:
@@ -33,6 +34,7 @@ async def test_a_stopped_broker_raises_confirm_unknown_and_works_again_after_its
 
 @pytest.mark.serial
 @pytest.mark.harms
+@pytest.mark.fault("P2")
 async def test_a_broker_stopped_and_started_under_load_loses_nothing(
     own_broker: OwnBroker,
 ) -> None:
@@ -62,6 +64,7 @@ async def test_a_broker_stopped_and_started_under_load_loses_nothing(
 
 @pytest.mark.serial
 @pytest.mark.harms
+@pytest.mark.fault("P4")
 async def test_an_answer_that_never_comes_is_unknown_and_the_event_is_withdrawn(
     own_broker: OwnBroker,
 ) -> None:
@@ -76,6 +79,7 @@ async def test_an_answer_that_never_comes_is_unknown_and_the_event_is_withdrawn(
 
 @pytest.mark.serial
 @pytest.mark.harms
+@pytest.mark.fault("P1")
 async def test_a_producer_that_starts_before_its_broker_publishes_everything_in_order_afterwards(
     own_broker: OwnBroker,
 ) -> None:
@@ -96,6 +100,7 @@ async def test_a_producer_that_starts_before_its_broker_publishes_everything_in_
 
 @pytest.mark.serial
 @pytest.mark.harms
+@pytest.mark.fault("P2")
 async def test_a_broker_that_dies_under_load_loses_no_tick(own_broker: OwnBroker) -> None:
     """Killed, not stopped: confirms are lost with it. Duplicates have the same id."""
     await bind(own_broker.uri, "ticks", "fast")

@@ -114,6 +114,21 @@ async def test_a_wrong_start_is_one_line_and_exit_code_78(
     assert running.returncode == EXIT_CONFIG
 
 
+@pytest.mark.fault("P10")
+async def test_a_virtual_host_that_is_not_there_is_one_line_and_exit_code_78(
+    broker: Broker, tmp_path: Path
+) -> None:
+    uri = broker.uri.replace(broker.vhost, "nowhere")
+    async with process(uri, folder=tmp_path) as running:
+        _, errors = await running.communicate()
+
+    lines = [line for line in errors.decode().splitlines() if line.startswith("tidings: ")]
+    assert len(lines) == 1
+    assert "virtual host" in lines[0]
+    assert running.returncode == EXIT_CONFIG
+
+
+@pytest.mark.fault("P10")
 async def test_a_wrong_password_is_one_line_and_exit_code_78(
     broker: Broker, tmp_path: Path
 ) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 
+import pytest
 from pydantic import BaseModel
 
 from common.event import Event
@@ -62,6 +63,7 @@ async def test_a_thousand_concurrent_publishes_are_confirmed_in_the_order_of_the
     assert [event.data for event in stored] == list(range(1000))
 
 
+@pytest.mark.fault("P6")
 async def test_an_event_that_nobody_is_bound_for_is_kept(broker: Broker) -> None:
     async with Producer(broker.uri) as producer:
         event = await producer.publish("nobody.cares")

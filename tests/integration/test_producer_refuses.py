@@ -34,6 +34,7 @@ async def test_a_wrong_event_is_refused_at_once_and_never_accepted() -> None:
             await producer.publish("a", "x" * 1024 * 1024)
 
 
+@pytest.mark.fault("P5")
 async def test_a_full_queue_raises_rejected_after_the_timeout(broker: Broker) -> None:
     await bind(broker.uri, "full", "order.*", ("x-max-length", 1), ("x-overflow", "reject-publish"))
 
@@ -53,6 +54,7 @@ async def test_a_full_queue_raises_rejected_after_the_timeout(broker: Broker) ->
     assert await broker.messages("full") == 1
 
 
+@pytest.mark.fault("P5")
 async def test_a_nacked_event_is_stored_when_the_queue_has_room_again(broker: Broker) -> None:
     """Sent again by itself, under the same id, while the caller waits."""
     await bind(broker.uri, "full", "order.*", ("x-max-length", 1), ("x-overflow", "reject-publish"))
@@ -77,6 +79,7 @@ async def test_a_nacked_event_is_stored_when_the_queue_has_room_again(broker: Br
     assert ids == {f"o-{number}" for number in range(20)}
 
 
+@pytest.mark.fault("P6")
 async def test_without_the_unrouted_queue_an_event_for_nobody_is_unroutable(
     broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -92,6 +95,7 @@ async def test_without_the_unrouted_queue_an_event_for_nobody_is_unroutable(
             await producer.publish("nobody.cares", timeout=1)
 
 
+@pytest.mark.fault("P6")
 async def test_a_deleted_unrouted_queue_is_put_back_and_the_event_is_kept(broker: Broker) -> None:
     """With TIDINGS_TOPOLOGY=declare, the default."""
     async with Producer(broker.uri) as producer:
@@ -103,6 +107,7 @@ async def test_a_deleted_unrouted_queue_is_put_back_and_the_event_is_kept(broker
     assert kept.id == event.id
 
 
+@pytest.mark.fault("P8")
 async def test_a_deleted_exchange_is_put_back_and_the_event_is_kept(broker: Broker) -> None:
     async with Producer(broker.uri) as producer:
         await producer.publish("nobody.cares")
@@ -112,6 +117,7 @@ async def test_a_deleted_exchange_is_put_back_and_the_event_is_kept(broker: Brok
     assert await broker.messages(UNROUTED) == 2
 
 
+@pytest.mark.fault("P18")
 async def test_without_a_broker_a_publish_is_given_up_after_its_timeout() -> None:
     async with Producer(NOBODY) as producer:
         with pytest.raises(
@@ -145,6 +151,7 @@ async def test_a_cancelled_publish_is_withdrawn() -> None:
             await producer.publish("a", timeout=0.2)
 
 
+@pytest.mark.fault("P10")
 async def test_a_wrong_password_is_told_to_the_pending_and_to_the_next_publish(
     broker: Broker,
 ) -> None:
@@ -159,6 +166,7 @@ async def test_a_wrong_password_is_told_to_the_pending_and_to_the_next_publish(
     assert "secret" not in str(caught.value)
 
 
+@pytest.mark.fault("P10")
 async def test_a_user_who_may_not_publish_is_told_so(broker: Broker) -> None:
     async with broker_connection(broker.uri) as connection:
         await connection.ensure(events_topology(), "declare")

@@ -70,6 +70,7 @@ async def test_the_probes_tell_ready_and_the_metrics(broker: Broker) -> None:
         assert 'tidings_ticks_missed_total{source="' in body
 
 
+@pytest.mark.fault("P1")
 async def test_with_the_broker_away_the_producer_is_alive_and_not_ready() -> None:
     async with producing(NOBODY, ready=False, drain_timeout="1ms") as main:
         await until(lambda: main.probes.port)

@@ -4,6 +4,7 @@ A proxy before the broker ends the TLS, so that every broker can be used as it i
 """
 
 import ssl
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -30,10 +31,15 @@ def trusted(ca: trustme.CA, tmp_path: Path) -> str:
     return str(tmp_path / "ca.pem")
 
 
-def server(ca: trustme.CA, *names: str, clients: trustme.CA | None = None) -> ssl.SSLContext:
+def server(
+    ca: trustme.CA,
+    *names: str,
+    clients: trustme.CA | None = None,
+    not_after: datetime | None = None,
+) -> ssl.SSLContext:
     """A server's side of TLS; `clients`: the CA whose client certificates it demands."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    ca.issue_cert(*names).configure_cert(context)
+    ca.issue_cert(*names, not_after=not_after).configure_cert(context)
     if clients is not None:
         context.verify_mode = ssl.CERT_REQUIRED
         clients.configure_trust(context)
@@ -54,6 +60,7 @@ async def test_a_broker_with_a_certificate_of_our_ca_is_trusted(
         assert await _publishes(with_certificates(proxy.uri, ca=trusted, cert=None, key=None))
 
 
+@pytest.mark.fault("P11")
 async def test_a_ca_that_is_not_ours_is_refused_and_the_remedy_named(
     broker: Broker, ca: trustme.CA, trusted: str
 ) -> None:
@@ -63,6 +70,7 @@ async def test_a_ca_that_is_not_ours_is_refused_and_the_remedy_named(
                 await _publishes(uri)
 
 
+@pytest.mark.fault("P11")
 async def test_a_certificate_for_another_host_is_refused(
     broker: Broker, ca: trustme.CA, trusted: str
 ) -> None:
@@ -71,6 +79,17 @@ async def test_a_certificate_for_another_host_is_refused(
             await _publishes(with_certificates(proxy.uri, ca=trusted, cert=None, key=None))
 
 
+@pytest.mark.fault("P11")
+async def test_a_certificate_that_is_no_longer_valid_is_refused(
+    broker: Broker, ca: trustme.CA, trusted: str
+) -> None:
+    server_side = server(ca, "127.0.0.1", not_after=datetime(2020, 1, 1, tzinfo=UTC))
+    async with proxied(broker.uri, server_side) as proxy:
+        with pytest.raises(AccessRefused, match=r"not trusted.*expired"):
+            await _publishes(with_certificates(proxy.uri, ca=trusted, cert=None, key=None))
+
+
+@pytest.mark.fault("P11")
 async def test_plain_text_is_not_tried_where_tls_was_asked_for(broker: Broker) -> None:
     async with proxied(broker.uri) as proxy:
         with pytest.raises((AccessRefused, BrokerUnavailable)):

@@ -72,6 +72,27 @@ async def test_check_shows_every_difference_of_a_queue(
         assert f"tidings: queue '{names.group}': {one}" in check.err
 
 
+async def test_check_says_that_a_handlers_timeout_is_too_long_for_the_queues_policy(
+    topology: Run, broker: Broker, names: Names
+) -> None:
+    """Of the default 30 s; the drain has 35 s."""
+    await topology("apply")
+    assert (await topology("check")).code == 0
+    if broker.version < (3, 12):  # there a policy cannot say it
+        return
+    await broker.set_policy("short", f"^{names.group}$", consumer_timeout=60_000)
+
+    async def refused() -> bool:
+        return (await topology("check")).code == 78
+
+    await until(refused, within=20, what="the policy is in effect")
+    check = await topology("check")
+
+    assert f"tidings: queue '{names.group}': the timeout of 30s" in check.err
+    assert "consumer timeout of 1m: at most 12s" in check.err
+    assert "consumer timeout of 1m" in (await topology("plan")).out
+
+
 async def test_a_stale_binding_warns_and_only_prune_removes_it(
     topology: Run, broker: Broker, names: Names
 ) -> None:

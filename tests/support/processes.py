@@ -2,11 +2,13 @@
 
 import asyncio
 import os
+import re
 import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from urllib.request import urlopen
 
 from support.waiting import until
 
@@ -26,6 +28,13 @@ class Service:
     async def says(self, text: str, *, within: float = 15.0) -> None:
         """Wait until it has said this."""
         await until(lambda: text in self.output, within=within, what=f"it says {text!r}")
+
+    async def metric(self, sample: str) -> float:
+        """Return a sample as a scrape shows it; 0 when it is not there."""
+        found = re.search(r'"probes_port": ?(\d+)', self.output)
+        assert found, "it has not said its port"
+        text = await asyncio.to_thread(_read, f"http://127.0.0.1:{found[1]}/metrics")
+        return sample_in(text, sample)
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal."""
@@ -59,6 +68,19 @@ async def service(
     finally:
         running.kill()
         await process.wait()
+
+
+def sample_in(text: str, sample: str) -> float:
+    """Return a sample of an exposition; 0 when it is not there."""
+    for line in text.splitlines():
+        if line.startswith(f"{sample} "):
+            return float(line.rpartition(" ")[2])
+    return 0.0
+
+
+def _read(url: str) -> str:
+    with urlopen(url, timeout=5) as answer:
+        return str(answer.read().decode())
 
 
 def _environment(**settings: object) -> dict[str, str]:

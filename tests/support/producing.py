@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 from common.envelope import to_event
@@ -13,6 +14,8 @@ from producer.main import Main
 from producer.schedule import Tick
 from producer.settings import ProducerSettings
 from producer.source import Source, build_sources, declarations_of, source
+from producer.writer import Clock
+from support.processes import sample_in
 from support.services import broker_connection, drained
 from support.waiting import until
 
@@ -32,11 +35,13 @@ CONFIRMED = 'tidings_published_total{outcome="confirmed",type="fast"}'
 
 @asynccontextmanager
 async def producing(
-    uri: str, *sources: Source, ready: bool = True, **given: Any
+    uri: str, *sources: Source, ready: bool = True, clock: Clock | None = None, **given: Any
 ) -> AsyncIterator[Main]:
     """Run a producer; at the end it is stopped as by SIGTERM, and its errors are raised."""
     settings = ProducerSettings(AMQP_URI=uri, probes_port=0, **given)
     main = Main(settings, sources=sources or FAST)
+    if clock is not None:
+        main._driver._writer = replace(main._driver._writer, clock=clock)
     stop = asyncio.Event()
     running = asyncio.create_task(main.run(stop))
     try:
@@ -51,10 +56,7 @@ async def producing(
 def value(main: Main, sample: str) -> float:
     """Return a sample as a scrape shows it; 0 when it is not there."""
     text, _ = main.metrics.render()
-    for line in text.decode().splitlines():
-        if line.startswith(f"{sample} "):
-            return float(line.rpartition(" ")[2])
-    return 0.0
+    return sample_in(text.decode(), sample)
 
 
 async def bind(uri: str, queue: str, key: str, *arguments: tuple[str, str | int]) -> None:

@@ -81,3 +81,13 @@ def test_who_would_say_a_line_for_each_event_can_ask_first(level: str, *, said_:
     said("json", level=level)
 
     assert says_debug() is said_
+
+
+@pytest.mark.parametrize("format_", ["json", "console"])
+def test_a_stack_stays_lines(format_: str) -> None:
+    log, out = said(format_)
+    stack = '  File "shop.py", line 7, in charge\n    time.sleep(60)'
+    log.error("loop_blocked", stack=stack)
+
+    text = out.getvalue()
+    assert (json.loads(text)["stack"] if format_ == "json" else text).count(stack) == 1

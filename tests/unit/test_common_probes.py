@@ -109,3 +109,17 @@ async def test_a_note_is_shown_and_keeps_nothing_from_being_ready() -> None:
         )
         health.note("publish", None)
         assert await ask(probes.port, get("/readyz")) == ("HTTP/1.1 200 OK", "ready\n")
+
+
+async def test_a_process_that_only_a_new_one_can_help_says_why_and_may_recover() -> None:
+    """Readiness is another question: what still runs goes on."""
+    health = Health()
+    async with Probes(health, Metrics(), port=0, fixed=False) as probes:
+        health.fail("threads", "all 32 hang: shop.charge (32)")
+        assert await ask(probes.port, get("/livez")) == (
+            "HTTP/1.1 503 Service Unavailable",
+            "threads: all 32 hang: shop.charge (32)\n",
+        )
+        assert await ask(probes.port, get("/readyz")) == ("HTTP/1.1 200 OK", "ready\n")
+        health.fail("threads", None)
+        assert await ask(probes.port, get("/livez")) == ("HTTP/1.1 200 OK", "alive\n")

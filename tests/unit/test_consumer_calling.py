@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from consumer.calling import THREADS_AT_MOST, Caller
-from consumer.policy import Failure
+from consumer.failure import Failure
 from consumer.registry import Handler, build_registry, declarations_of
 from tidings import handler
 
@@ -61,5 +61,5 @@ async def test_a_thread_whose_time_is_over_is_counted_until_it_ends() -> None:
 async def test_threads_are_bounded(concurrency: int) -> None:
     caller = Caller(concurrency)
 
-    assert caller._threads._max_workers == min(concurrency, THREADS_AT_MOST)
+    assert caller._threads.size == min(concurrency, THREADS_AT_MOST)
     caller.close()

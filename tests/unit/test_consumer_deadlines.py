@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from consumer.calling import Caller
+from consumer.calling import Caller, stop
 from consumer.deadlines import Deadlines
-from consumer.policy import Cause, Failure
+from consumer.failure import Cause, Failure
 from consumer.registry import Handler, build_registry, declarations_of
 from support.waiting import until
 from tidings import handler
@@ -127,10 +127,10 @@ async def test_a_stop_at_the_moment_of_the_timeout_is_a_stop(*, stop_first: bool
     @handler("a", timeout=SHORT)
     async def slow() -> None:
         if stop_first:
-            loop.call_soon(task.cancel)
+            loop.call_soon(stop, task)
             loop.call_soon(time.sleep, 0.03)
         else:
-            loop.call_later(0.02, task.cancel)
+            loop.call_later(0.02, stop, task)
         await asyncio.sleep(10)
 
     task = asyncio.create_task(caller.call(checked(slow), {}))
@@ -138,6 +138,21 @@ async def test_a_stop_at_the_moment_of_the_timeout_is_a_stop(*, stop_first: bool
     found = await task
     assert found is not None
     assert found.cause is Cause.INTERRUPTED
+
+
+async def test_a_handler_that_cancels_its_own_task_has_failed_and_the_task_goes_on() -> None:
+    @handler("a", timeout=5)
+    async def own() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        await asyncio.sleep(10)
+
+    found = await called(own)
+
+    assert found is not None
+    assert (found.cause, found.error) == (Cause.RAISED, "CancelledError")
+    await asyncio.sleep(0)  # nothing of the cancellation is left
 
 
 async def test_a_thread_that_lasts_too_long_is_given_up() -> None:

@@ -105,3 +105,55 @@ def test_names_that_a_sender_makes_long_take_little_room() -> None:
     assert one != other
     assert sum(map(len, one)) < 100
     assert key_of("shop", "7") == KEY
+
+
+def test_names_that_are_no_unicode_are_told_apart_and_can_be_written() -> None:
+    one, other = key_of("shop", "\udc80"), key_of("shop", "\udc81")
+
+    assert one != other
+    assert [part.encode() for part in one] != []
+    assert key_of("shop", "é\U0001f600\0") == ("shop", "é\U0001f600\0")
+
+
+async def test_it_forgets_after_a_time_however_few_events_come() -> None:
+    now = 0.0
+    inbox = MemoryInbox(keep=60.0, clock=lambda: now)
+    assert await inbox.claim(KEY, 0, BODY) is Claim.TAKEN
+    inbox.done(KEY)
+
+    now = 59.9
+    assert await inbox.claim(KEY, 0, BODY) is Claim.SEEN
+    now = 60.0
+    assert await inbox.claim(KEY, 0, BODY) is Claim.TAKEN
+
+
+async def test_what_is_too_old_makes_room_as_others_come() -> None:
+    now = 0.0
+    inbox = MemoryInbox(keep=60.0, clock=lambda: now)
+    for number in range(100):
+        inbox.take(("s", str(number)), 0, BODY)
+        inbox.done(("s", str(number)))
+    now = 61.0
+
+    for number in range(100, 200):
+        inbox.take(("s", str(number)), 0, BODY)
+        inbox.done(("s", str(number)))
+
+    assert len(inbox) == 100
+
+
+async def test_finish_says_at_once_what_done_and_moved_say() -> None:
+    inbox = MemoryInbox()
+    inbox.take(KEY, 0, BODY)
+    await inbox.finish(KEY, done=False)
+    assert inbox.take(KEY, 0, BODY) is Claim.SEEN
+    assert inbox.take(KEY, 1, BODY) is Claim.TAKEN
+    await inbox.finish(KEY, done=True)
+    assert inbox.take(KEY, 2, BODY) is Claim.SEEN
+
+
+async def test_what_is_not_in_hand_is_not_finished() -> None:
+    inbox = MemoryInbox()
+    inbox.done(KEY)
+    inbox.forget(KEY)
+    assert len(inbox) == 0

@@ -8,7 +8,7 @@ import pytest
 from common.message import Delivery, Message
 from common.metrics import Metrics
 from common.probes import Health
-from consumer.intake import Intake
+from consumer.intake import Intake, Lane
 from support.waiting import until
 
 SEEN: ContextVar[str] = ContextVar("SEEN", default="nothing")
@@ -41,15 +41,9 @@ def delivery(channel: Channel, tag: int) -> Delivery:
 
 
 def intake(process: object, tasks: asyncio.TaskGroup, concurrency: int = 2) -> Intake:
-    return Intake(
-        "g",
-        process,  # type: ignore[arg-type] # a function of the test's
-        tasks,
-        Health(),
-        Metrics(),
-        concurrency=concurrency,
-        prefetch=10,
-    )
+    main = Lane("g", process, concurrency, 10)  # type: ignore[arg-type] # a function of the test's
+    alone = Lane("g.suspects", process, 1, 1)  # type: ignore[arg-type] # as above
+    return Intake(main, alone, tasks, Health(), Metrics())
 
 
 async def test_no_more_than_the_concurrency_run_and_each_has_its_turn() -> None:

@@ -1,31 +1,27 @@
 """What becomes of a failed delivery, as tables: no broker, no clock, no dice."""
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from common.deadletter import TEXT_BYTES, TRACEBACK_BYTES, Reason
-from consumer.exits import Reject, Retry, Snooze
-from consumer.policy import (
-    SNOOZE_AT_MOST,
-    Attempt,
-    Cause,
-    Dead,
-    Failure,
-    Isolate,
-    Outcome,
-    Patience,
-    Release,
-    RetryIn,
-    RetryPolicy,
-    classify,
-    decide,
-)
+from common.deadletter import Reason
+from consumer.failure import Cause, Failure
+from consumer.outcome import Attempt, Dead, Isolate, Outcome, Release, RetryIn
+from consumer.policy import SNOOZE_AT_MOST, Patience, decide
+from consumer.retrying import RetryPolicy
+from tidings import Retry
 
 PLAIN = RetryPolicy(attempts=3, jitter="none")
+MIXED = replace(
+    PLAIN,
+    unrecoverable=(KeyError,),
+    for_errors={
+        ConnectionError: RetryPolicy(
+            attempts=5, first_delay=9, longest_delay=9, factor=1, jitter="none"
+        ),
+        ValueError: RetryPolicy(attempts=1),
+    },
+)
 RAISED = Failure(Cause.RAISED, types=(RuntimeError,))
 FIRST = Attempt(number=1)
 
@@ -34,6 +30,13 @@ FIRST = Attempt(number=1)
     ("policy", "attempt", "failure", "outcome"),
     [
         pytest.param(PLAIN, FIRST, Failure(Cause.INTERRUPTED), Release(), id="shutdown releases"),
+        pytest.param(
+            PLAIN,
+            FIRST,
+            Failure(Cause.CRASHED),
+            Dead(Reason.CRASHED),
+            id="what kills its process when it runs alone is dead at once",
+        ),
         pytest.param(
             PLAIN,
             Attempt(number=99),
@@ -150,6 +153,41 @@ FIRST = Attempt(number=1)
             Dead(Reason.ATTEMPTS_SPENT),
             id="Retry spends attempts like any failure",
         ),
+        pytest.param(
+            MIXED,
+            Attempt(number=4),
+            Failure(Cause.RAISED, types=(ConnectionResetError,)),
+            RetryIn(9.0),
+            id="a type of errors has its own delays and attempts",
+        ),
+        pytest.param(
+            MIXED,
+            Attempt(number=5),
+            Failure(Cause.RAISED, types=(ConnectionResetError,)),
+            Dead(Reason.ATTEMPTS_SPENT),
+            id="and its own end",
+        ),
+        pytest.param(
+            MIXED,
+            FIRST,
+            Failure(Cause.RAISED, types=(ValueError, ConnectionError)),
+            Dead(Reason.ATTEMPTS_SPENT),
+            id="in a group the first error that has a policy decides",
+        ),
+        pytest.param(
+            MIXED,
+            FIRST,
+            Failure(Cause.RAISED, types=(ConnectionError, KeyError)),
+            Dead(Reason.UNRECOVERABLE),
+            id="unrecoverable beats the policies of types",
+        ),
+        pytest.param(
+            MIXED,
+            FIRST,
+            Failure(Cause.SNOOZED, after=5.0),
+            RetryIn(5.0, counted=False),
+            id="Snooze has no type that a policy could be for",
+        ),
     ],
 )
 def test_decides(policy: RetryPolicy, attempt: Attempt, failure: Failure, outcome: Outcome) -> None:
@@ -161,121 +199,6 @@ def test_every_cause_has_an_outcome() -> None:
         assert decide(PLAIN, FIRST, Failure(cause, after=1.0), roll=0.5) is not None
 
 
-@pytest.mark.parametrize(
-    ("jitter", "roll", "delay"),
-    [
-        ("none", 0.9, 16.0),
-        ("equal", 0.0, 8.0),
-        ("equal", 0.5, 12.0),
-        ("full", 0.0, 0.0),
-        ("full", 0.5, 8.0),
-    ],
-)
-def test_jitter_spreads_the_third_delay(jitter: str, roll: float, delay: float) -> None:
-    policy = RetryPolicy(jitter=jitter)  # type: ignore[arg-type] # from the table above
-
-    assert policy.delay(3, roll) == delay
-
-
-@given(
-    failures=st.integers(1, 10_000),
-    roll=st.floats(0, 1, exclude_max=True),
-    jitter=st.sampled_from(["none", "equal", "full"]),
-)
-def test_a_delay_is_never_longer_than_the_longest(failures: int, roll: float, jitter: str) -> None:
-    policy = RetryPolicy(jitter=jitter)  # type: ignore[arg-type] # sampled from the three
-
-    assert 0 <= policy.delay(failures, roll) <= policy.longest_delay
-
-
-def test_the_default_policy_spans_hours() -> None:
-    total = sum(RetryPolicy(jitter="none").delay(n, 0.0) for n in range(1, 10))
-
-    assert 2 * 3600 < total < 5 * 3600
-
-
-def test_the_longest_delay_is_the_one_before_the_last_attempt() -> None:
-    assert [RetryPolicy(attempts=n).longest for n in (1, 2, 3, 10)] == [0.0, 1.0, 4.0, 3600.0]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "word"),
-    [
-        ({"attempts": 0}, "attempts"),
-        ({"first_delay": -1.0}, "first_delay"),
-        ({"first_delay": 5.0, "longest_delay": 1.0}, "longest_delay"),
-        ({"factor": 0.5}, "factor"),
-        ({"max_age": 0.0}, "max_age"),
-    ],
-)
-def test_a_policy_that_cannot_be_meant_is_refused(arguments: dict[str, float], word: str) -> None:
-    with pytest.raises(ValueError, match=word):
-        RetryPolicy(**arguments)  # type: ignore[arg-type] # wrong on purpose
-
-
 def test_looking_for_a_handler_gets_quicker_with_a_shorter_patience() -> None:
     assert Patience().no_handler_delay == 30.0
     assert Patience(60.0).no_handler_delay == 2.0
-
-
-class _Mute(Exception):
-    def __str__(self) -> str:
-        raise RuntimeError("I will not say")
-
-
-@pytest.mark.parametrize(
-    ("error", "cause", "name"),
-    [
-        (ValueError("x"), Cause.RAISED, "ValueError"),
-        (Retry(after="1m"), Cause.RAISED, "Retry"),
-        (Snooze(for_=5), Cause.SNOOZED, "Snooze"),
-        (Reject("no"), Cause.REJECTED, "Reject"),
-        (SystemExit(1), Cause.RAISED, "SystemExit"),
-        (KeyboardInterrupt(), Cause.RAISED, "KeyboardInterrupt"),
-        (RecursionError("deep"), Cause.RAISED, "RecursionError"),
-        (MemoryError(), Cause.RAISED, "MemoryError"),
-        (_Mute(), Cause.RAISED, "_Mute"),
-        (ExceptionGroup("g", [ValueError("x"), Reject("no")]), Cause.REJECTED, "Reject"),
-        (ExceptionGroup("g", [ValueError("x"), Retry(after=3)]), Cause.RAISED, "Retry"),
-        (ExceptionGroup("g", [Snooze(for_=5), ValueError("x")]), Cause.RAISED, "ValueError"),
-        (ExceptionGroup("g", [ExceptionGroup("h", [Snooze(for_=5)])]), Cause.SNOOZED, "Snooze"),
-        (BaseExceptionGroup("g", [SystemExit(1)]), Cause.RAISED, "SystemExit"),
-    ],
-)
-def test_classifies_whatever_a_handler_raises(
-    error: BaseException, cause: Cause, name: str
-) -> None:
-    failure = classify(error)
-
-    assert (failure.cause, failure.error) == (cause, name)
-
-
-def test_the_times_of_retry_and_snooze_are_kept() -> None:
-    assert classify(Retry(after="1m")).after == 60.0
-    assert classify(Snooze(for_="2h")).after == 7200.0
-    assert classify(Retry("later")).after is None
-
-
-def test_the_text_of_an_error_is_bounded() -> None:
-    failure = classify(ValueError("x" * 10_000_000))
-
-    assert len(failure.message.encode()) <= TEXT_BYTES
-    assert len(failure.traceback.encode()) <= TRACEBACK_BYTES
-
-
-def test_the_traceback_says_where_it_was_raised() -> None:
-    def charge() -> None:
-        raise ValueError("card declined")
-
-    failure = _classified(charge)
-
-    assert "in charge" in failure.traceback
-    assert "card declined" in failure.traceback
-
-
-def _classified(function: Callable[[], None]) -> Failure:
-    try:
-        function()
-    except ValueError as error:
-        return classify(error)
-    raise AssertionError("it raised nothing")

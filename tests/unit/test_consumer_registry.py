@@ -8,8 +8,8 @@ from textwrap import dedent
 import pytest
 
 from common.errors import ConfigError
-from consumer.policy import RetryPolicy
 from consumer.registry import Registry, load_registry
+from consumer.retrying import RetryPolicy
 
 HEAD = """\
 from dataclasses import dataclass
@@ -60,6 +60,21 @@ def test_handlers_are_found_with_their_settings(load: object) -> None:
     assert registry.find("bill.sent") is not None
     assert registry.find("order.paid") is None
     assert set(registry.patterns) == {"order.created", "invoice.*", "bill.*"}
+
+
+def test_spans_and_delays_are_those_of_the_slowest_handler(load: object) -> None:
+    registry = load(  # type: ignore[operator] # the fixture
+        """\
+        @handler("a", attempts=3, timeout=5, retry=RetryPolicy.delays("1s", "1m"))
+        async def one(event: Event) -> None: ...
+        @handler("b", attempts=1, timeout=500)
+        async def two(event: Event) -> None: ...
+        """
+    )
+
+    assert registry.longest_delay == 60
+    assert registry.longest_span == 1 + 64 + 2 * 5
+    assert Registry().longest_span == 0
 
 
 MISTAKES = {
@@ -148,6 +163,22 @@ MISTAKES = {
         """,
         0,
         ["attempts=0 must be 1 or more"],
+    ),
+    "a policy that is none": (
+        """\
+        @handler("a", retry="linear(5s, 5s)")
+        async def one(event: Event) -> None: ...
+        """,
+        0,
+        ["retry='linear(5s, 5s)' must be a RetryPolicy"],
+    ),
+    "a policy that cannot be meant": (
+        """\
+        @handler("a", retry=RetryPolicy(attempts=0))
+        async def one(event: Event) -> None: ...
+        """,
+        0,
+        ["ValueError: attempts must be 1 or more"],
     ),
     "a timeout that is no duration": (
         """\

@@ -25,6 +25,7 @@ from common.broker.fastlane.transport import Lane
 from common.broker.fastlane.whole import whole_delivery
 from common.broker.fastlane.wire import METHOD
 from common.message import Delivery, Message
+from common.stopping import asked_to_stop
 
 RPC_SECONDS = 10.0
 CLOSE_SECONDS = 3.0
@@ -119,6 +120,8 @@ class Subscription:
             yield
         except _GONE as error:
             self._end(str(error))
+            if asked_to_stop():  # aiormq turns the cancellation of an RPC into an error of its own
+                raise asyncio.CancelledError from None
         except BaseException:
             self._end("cancelled")
             raise
@@ -193,7 +196,10 @@ class Subscription:
 
     def _on_cancel(self, frame: Basic.Cancel) -> None:
         # Runs inside aiormq's channel reader: an RPC from here would wait for itself.
-        self._end(f"the broker cancelled consumer {frame.consumer_tag}: its queue is gone or moved")
+        self._end(
+            f"the broker cancelled consumer {frame.consumer_tag}: its queue is gone or moved, "
+            "or an event was unsettled for longer than the broker's consumer timeout"
+        )
 
     def _on_closed(self, closing: "asyncio.Future[object]") -> None:
         if closing.cancelled():

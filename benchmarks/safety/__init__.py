@@ -1,0 +1,1 @@
+"""`make safety`: what becomes of events that go wrong, in Tidings and in its peers."""
