@@ -4,6 +4,7 @@ Decoding, validation, the handler under its timeout, and the decision are those 
 the settling is left out, and the outcome returned instead.
 """
 
+import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,10 +17,12 @@ from common.event import Event
 from common.history import ATTEMPT, FIRST_FAILED, History
 from common.message import Delivery, Message
 from common.topology import EVENTS
-from consumer.attempt import Attempts
+from consumer.attempt import Attempts, Run
 from consumer.calling import Caller
+from consumer.failure import Failure
 from consumer.outcome import Dead, Done, Outcome, Release, RetryIn
 from consumer.registry import build_registry, declarations_of
+from consumer.transaction import Guard, Transaction
 from consumer.verdict import Verdict
 
 __all__ = ["Dead", "Done", "Outcome", "Reason", "Release", "RetryIn", "deliver"]
@@ -53,12 +56,14 @@ async def deliver(
     state: Any = None,
     now: datetime = _NOW,
     roll: float = 0.0,
+    database: sqlite3.Connection | None = None,
 ) -> Outcome:
     """Deliver an event to one `@handler` function and return what would become of it.
 
     `event` may be a Message or raw bytes, to see what becomes of malformed input. `attempt` is what
     `Context.attempt` says, `age` the seconds since its first failure, `state` what `@lifespan`
-    would have yielded, `roll` in [0, 1) where the dice of the jitter fall.
+    would have yielded, `roll` in [0, 1) where the dice of the jitter fall. `database` is what a
+    `Transaction` writes to (in memory, where it is not given): kept when the handler finishes.
     """
     declared = declarations_of(handler)
     if not declared:
@@ -91,10 +96,24 @@ async def deliver(
         run = attempts.prepared(found, history)
         if isinstance(run, Verdict):
             return run.outcome
-        failure = await caller.call(run.handler, run.arguments)
+        failure = await _called(caller, run, database)
         return attempts.judged(failure, history, found, run.handler).outcome
     finally:
         caller.close()
+
+
+async def _called(caller: Caller, run: Run, database: sqlite3.Connection | None) -> Failure | None:
+    """Call the handler; where it asks for a transaction, in one of this database."""
+    name = run.handler.parameters.transaction
+    if name is None:
+        return await caller.call(run.handler, run.arguments)
+    connection = database or sqlite3.connect(":memory:", check_same_thread=False)
+    connection.execute("BEGIN")
+    guard = Guard(connection)
+    failure = await caller.call(run.handler, {**run.arguments, name: Transaction(guard)})
+    guard.close(interrupt=False)
+    connection.execute("COMMIT" if failure is None else "ROLLBACK")
+    return failure
 
 
 def _message(event: Event | Message | bytes, now: datetime) -> Message:

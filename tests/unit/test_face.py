@@ -1,5 +1,6 @@
 """The face: the public names, the test helper, and folders of the user's that have our names."""
 
+import sqlite3
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from pydantic import BaseModel, field_validator
 
 import tidings
 from common.deadletter import Reason
-from tidings import Context, Event, Reject, Retry, Snooze, handler
+from tidings import Context, Event, Reject, Retry, Snooze, Transaction, handler
 from tidings.neighbours import collision
 from tidings.testing import Dead, Done, RetryIn, deliver
 
@@ -146,3 +147,23 @@ def test_importing_the_face_imports_no_broker_library() -> None:
     code = "import tidings.__main__, sys; sys.exit('aio_pika' in sys.modules)"
 
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=30).returncode == 0
+
+
+async def test_a_handler_with_a_transaction_is_tested_on_a_database_of_the_test() -> None:
+    """Given one that fails after its effect, and one that finishes: only that one's is kept."""
+    database = sqlite3.connect(":memory:", isolation_level=None)
+    database.execute("CREATE TABLE effects (event TEXT)")
+
+    @handler("order.created")
+    async def pay(event: Event, tx: Transaction) -> None:
+        tx.execute("INSERT INTO effects VALUES (?)", (event.id,))
+        if event.id == "bad":
+            raise ValueError("after the effect")
+
+    bad = await deliver(pay, Event("order.created", id="bad"), database=database)
+    good = await deliver(pay, Event("order.created", id="good"), database=database)
+
+    assert isinstance(bad, RetryIn)
+    assert good == Done()
+    assert database.execute("SELECT event FROM effects").fetchall() == [("good",)]
+    database.close()
