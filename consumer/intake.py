@@ -129,7 +129,7 @@ class Intake:
         self._health.set(READY, reason)
         self._waiting.clear()  # their channel is gone: the broker gives them out again
         self._log.warning("subscription_ended", queue=lane.queue, reason=reason)
-        raise BrokerUnavailable(f"queue '{lane.queue}': the subscription has ended: {reason}")
+        raise BrokerUnavailable(reason)
 
     async def _quiet(self) -> None:
         """Wait until nothing runs and nothing waits here, or the drain has begun."""

@@ -85,6 +85,8 @@ class Supervisor:
                 async with connect(self._uri, name=self._name) as connection:
                     if self._prepare is not None:
                         await self._prepare(connection)
+                    if asked_to_stop():  # an RPC may swallow the cancellation
+                        raise asyncio.CancelledError
                     failures = refusals = 0
                     connects += 1
                     self._up(connection, again=connects > 1)

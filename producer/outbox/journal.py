@@ -116,7 +116,7 @@ class Journal:
         if now >= self._no_adding_before:
             groups = self._next_groups()
             refusals, self._refusals = self._refusals, []
-        confirmed, self._confirmed = self._confirmed, []
+        confirmed = self._confirmed.copy()  # counted until they are removed
         marks, self._marks = self._marks, {}
         batch = Batch(
             confirmed,
@@ -136,10 +136,11 @@ class Journal:
             self.size_bytes = await self._in_thread(self._file.commit, batch)
         except (NoRoom, NotWritten) as error:
             self._put_back(groups)
-            self._refusals[:0], self._confirmed[:0] = refusals, confirmed
+            self._refusals[:0] = refusals
             self._marks = marks | self._marks
             return self._failed(error, added=bool(groups or refusals))
         if confirmed:
+            del self._confirmed[: len(confirmed)]
             self._no_adding_before = 0.0
         if groups or refusals or not self.queued:
             self._say_well()

@@ -186,3 +186,43 @@ async def test_while_the_inbox_cannot_be_written_consuming_pauses_and_no_attempt
 
     assert attempts == [1, 1, 1]
     assert await dead_letters(broker.uri, names.group, 0) == []
+
+
+@pytest.mark.fault("C40")
+async def test_while_the_inbox_is_gone_nothing_is_lost_and_it_goes_on_when_it_is_back(
+    broker: Broker, names: Names, tmp_path: Path
+) -> None:
+    """Given a volume that vanishes under a consumer, with an event in its hands."""
+    home, aside = tmp_path / "data", tmp_path / "aside"
+    home.mkdir()
+    started, release, attempts = asyncio.Event(), asyncio.Event(), list[int]()
+
+    @handler("order.created", attempts=2)
+    async def charge(ctx: Context) -> None:
+        attempts.append(ctx.attempt)
+        started.set()
+        await release.wait()
+
+    inbox = f"sqlite:///{home / 'inbox.db'}"
+    async with (
+        Producer(broker.uri) as producer,
+        consuming(broker.uri, names.group, charge, inbox=inbox) as main,
+    ):
+        await producer.publish("order.created", 1)
+        await started.wait()
+        home.rename(aside)
+        release.set()
+        await until(lambda: not main.health.ready, within=30, what="readiness says why")
+        assert any("inbox" in reason for reason in main.health.reasons)
+        await producer.publish("order.created", 2)
+        aside.rename(home)
+        await until(lambda: main.health.ready, within=30)
+        await until(lambda: len(attempts) == 2)
+        await until(lambda: _is_empty(broker, names.group))
+
+    assert attempts == [1, 1]
+    assert await dead_letters(broker.uri, names.group, 0) == []
+
+
+async def _is_empty(broker: Broker, queue: str) -> bool:
+    return await broker.messages(queue) == 0
