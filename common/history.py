@@ -21,6 +21,8 @@ ROUTING_KEY = "tidings-routing-key"
 REPLAYS = "tidings-replays"
 DEATHS = "tidings-deaths-alone"
 
+LARGEST = 2**53
+"""A number beyond is forged; one more than it must still fit a header, or a copy would seem old."""
 KEPT_TIMES = 32
 """Times of the last attempts that are kept; the count goes on."""
 
@@ -116,7 +118,7 @@ def _untouched(exchange: str, routing_key: str) -> History:
 
 def _count(headers: Mapping[str, HeaderValue], name: str) -> int:
     value = headers.get(name)
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= LARGEST:
         return 0
     return value
 

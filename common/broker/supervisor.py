@@ -14,8 +14,7 @@ from common.metrics import Metrics
 from common.probes import Health
 from common.stopping import asked_to_stop
 
-FIRST_DELAY = 0.5
-LONGEST_DELAY = 4.0
+DELAYS = ((0.5, 1.0), (0.5, 3.5), (2.5, 3.5))
 """Seconds; short enough to work within 5 s of the broker's return."""
 REFUSALS = 3
 """A broker that is starting may refuse a user it does not know yet; this often is a No."""
@@ -139,6 +138,10 @@ class Supervisor:
 
 
 def _delay(failures: int, roll: float) -> float:
-    """Full jitter between the first delay and a ceiling that doubles."""
-    ceiling = min(LONGEST_DELAY, FIRST_DELAY * (1 << min(failures, 8)))
-    return FIRST_DELAY + roll * (ceiling - FIRST_DELAY)
+    """Return the seconds to wait after the n-th failure; `roll` in [0, 1) is the jitter.
+
+    Soon at first. Later nearly the longest: how long those still wait who find the broker away when
+    it returns is then spread evenly, so that of many clients no second has more than a third.
+    """
+    shortest, longest = DELAYS[min(failures, len(DELAYS)) - 1]
+    return shortest + roll * (longest - shortest)

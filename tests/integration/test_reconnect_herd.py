@@ -19,8 +19,6 @@ from support.waiting import until
 MOST = 0.5
 """Of the reconnects in any one second."""
 CONSUMERS = 100
-MOST_OF_A_HUNDRED = 0.6
-"""So few do not fall as evenly: 46 of them on average are in the worst second, give or take 5."""
 
 
 def share_of_the_worst_second(moments: Iterable[float]) -> float:
@@ -40,7 +38,7 @@ def back_after(outage: float, dice: Callable[[], float]) -> float:
 
 
 @pytest.mark.fault("C42")
-@pytest.mark.parametrize("outage", [3, 4, 6, 8, 10, 15, 60])
+@pytest.mark.parametrize("outage", [1.5, 2, 3, 4, 6, 8, 10, 15, 60])
 def test_after_an_outage_of_seconds_at_most_half_are_back_in_any_one_second(outage: float) -> None:
     """Ten thousand consumers in thought, so that the dice do not matter."""
     dice = random.Random(42)
@@ -50,6 +48,7 @@ def test_after_an_outage_of_seconds_at_most_half_are_back_in_any_one_second(outa
     assert max(back) < outage + 5
 
 
+@pytest.mark.serial
 @pytest.mark.fault("C42")
 async def test_a_hundred_consumers_come_back_spread_over_seconds(
     broker: Broker, monkeypatch: pytest.MonkeyPatch
@@ -90,7 +89,7 @@ async def test_a_hundred_consumers_come_back_spread_over_seconds(
             await asyncio.wait(links)
 
     assert min(back) >= returned
-    assert share_of_the_worst_second(back) <= MOST_OF_A_HUNDRED
+    assert share_of_the_worst_second(back) <= MOST
 
 
 def _supervisor(uri: str) -> Supervisor:
