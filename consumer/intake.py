@@ -19,6 +19,7 @@ from common.logs import get_logger
 from common.message import Delivery
 from common.metrics import Metrics
 from common.probes import Health
+from common.stopping import asked_to_stop
 from consumer.calling import stop
 
 READY = "subscription"
@@ -80,6 +81,8 @@ class Intake:
                 await self._consume(connection, self._alone, self._no_suspect_waits(connection))
             else:
                 await self._consume(connection, self._main, self._suspect_waits(connection))
+        if asked_to_stop():  # an RPC may have swallowed the cancellation
+            raise asyncio.CancelledError
         await connection.closed.wait()  # the drain closes it; a new one is not wanted
 
     async def _consume(

@@ -120,11 +120,14 @@ class Subscription:
             yield
         except _GONE as error:
             self._end(str(error))
-            if asked_to_stop():  # aiormq turns the cancellation of an RPC into an error of its own
-                raise asyncio.CancelledError from None
         except BaseException:
             self._end("cancelled")
             raise
+        # aiormq turns the cancellation of an RPC into an error of its own, and Python's `wait_for`
+        # (before 3.12) forgets one that comes together with the answer.
+        if asked_to_stop():
+            self._end("cancelled")
+            raise asyncio.CancelledError
 
     # What the lane calls.
 
