@@ -29,7 +29,7 @@ class Stored(NamedTuple):
 
 
 class Refusal(NamedTuple):
-    """An event that is set aside."""
+    """An event that is set aside: it leaves `events` in the transaction that keeps it apart."""
 
     event: Stored
     reason: str
@@ -103,7 +103,8 @@ class OutboxFile:
         execute, many = self._sqlite.execute, self._sqlite.executemany
         try:
             execute("BEGIN IMMEDIATE")
-            many("DELETE FROM events WHERE number BETWEEN ? AND ?", _runs(batch.confirmed))
+            gone = [*batch.confirmed, *(one.event.number for one in batch.refusals)]
+            many("DELETE FROM events WHERE number BETWEEN ? AND ?", _runs(gone))
             many(
                 f"INSERT INTO refused (number, refused_at, reason, accepted_at, {COLUMNS}) "  # noqa: S608 - a constant
                 "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",

@@ -74,11 +74,6 @@ class Journal:
         return stuck or self.queued >= MOST_QUEUED or self._queued_bytes >= MOST_BYTES_AT_ONCE
 
     @property
-    def has_marks(self) -> bool:
-        """Whether there are marks to write: alone they can wait a little."""
-        return bool(self._marks)
-
-    @property
     def unremoved(self) -> int:
         """Confirmed events that the file still has."""
         return len(self._confirmed)
@@ -129,7 +124,7 @@ class Journal:
             [*(group.mark for group in groups if group.mark is not None), *marks.values()],
         )
         if not batch:
-            if not self.queued:
+            if not (self.queued or self._refusals):
                 self._say_well()
             return False
         try:
@@ -142,7 +137,7 @@ class Journal:
         if confirmed:
             del self._confirmed[: len(confirmed)]
             self._no_adding_before = 0.0
-        if groups or refusals or not self.queued:
+        if groups or refusals or not (self.queued or self._refusals):
             self._say_well()
         self._written(groups)
         return True

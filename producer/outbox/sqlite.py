@@ -159,7 +159,7 @@ class SqliteOutbox:
         if not waited_for:
             self._journal.set_aside(entry, str(error))
             self.refused += 1
-        self._forget(entry, error if waited_for else None)
+        self._forget(entry, error if waited_for else None, removes=waited_for)
 
     async def drained(self) -> None:
         """Wait until nothing is unconfirmed."""
@@ -176,9 +176,8 @@ class SqliteOutbox:
             wrote = await to_its_end(journal.write())
             read = await to_its_end(self._read())
             if not (wrote or read):
-                soon = journal.has_marks or journal.trouble is not None
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(MARK_SECONDS if soon else LOOK_SECONDS):
+                    async with asyncio.timeout(MARK_SECONDS):
                         await journal.work.wait()
             if self._line:
                 self._line.let_in()
@@ -215,7 +214,7 @@ class SqliteOutbox:
         self._here.add(entry)
         self._read_up_to = entry.number
 
-    def _forget(self, entry: Entry, error: TidingsError | None) -> None:
+    def _forget(self, entry: Entry, error: TidingsError | None, *, removes: bool = True) -> None:
         if entry.over:
             return
         entry.over = True
@@ -223,7 +222,7 @@ class SqliteOutbox:
             self._tail -= 1  # withdrawn before it was written
         elif entry.queued:
             self._behind -= 1
-        if entry.on_disk:
+        if entry.on_disk and removes:
             self._journal.remove(entry.number)
         self._make_safe(entry, error)
         self._note_empty()

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from common.errors import OutboxFull
-from producer.outbox.file import NotWritten
+from common.errors import InvalidEvent, OutboxFull
+from producer.outbox.file import Batch, NoRoom, NotWritten
 from producer.outbox.marks import Mark
 from support.outbox_running import NEVER, on_disk, opened, publishing, taken
 from support.waiting import until
@@ -97,3 +97,27 @@ async def test_what_cannot_be_written_goes_to_the_broker_all_the_same(
         outbox.confirm(sent)
         assert await entry.safe is None
         monkeypatch.undo()
+
+
+async def test_a_refused_event_stays_in_its_place_until_it_can_be_set_aside(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a file that takes nothing more when the broker refuses: it is here or there."""
+    async with opened(path) as outbox:
+        entry = await outbox.append(publishing(1))
+        await entry.safe
+        (taken_,) = await outbox.take(1)
+        commit = outbox._journal._file.commit
+
+        def full(batch: Batch) -> int:
+            if batch.refusals or batch.accepted:
+                raise NoRoom("database or disk is full")
+            return commit(batch)
+
+        monkeypatch.setattr(outbox._journal._file, "commit", full)
+        outbox.refuse(taken_, InvalidEvent("no"))
+        await until(lambda: outbox.trouble is not None)
+        assert on_disk(path) == ["t1"]
+        monkeypatch.undo()
+        await until(lambda: on_disk(path) == [])
+        assert outbox.refused == 1
