@@ -1,6 +1,11 @@
-"""Tell a cancellation that somebody asked for from one that a library lets slip."""
+"""Cancellations: one that was asked for, one that a library lets slip, one that has to wait."""
 
 import asyncio
+from collections.abc import Coroutine
+from contextlib import suppress
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 def asked_to_stop() -> bool:
@@ -11,3 +16,17 @@ def asked_to_stop() -> bool:
     """
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
+
+
+async def to_its_end(work: Coroutine[Any, Any, T]) -> T:
+    """Finish what has begun although we are cancelled: what a thread does cannot be undone."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        while not task.done():
+            with suppress(asyncio.CancelledError):  # once more: the first is raised, below
+                await asyncio.wait((task,))
+        if not task.cancelled():
+            task.exception()  # whoever would have heard of it is gone
+        raise

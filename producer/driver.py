@@ -14,12 +14,12 @@ import orjson
 from common.event import Event
 from common.logs import get_logger
 from common.metrics import Metrics
+from common.seldom import Seldom
 from common.stopping import asked_to_stop
 from producer.calling import events_of, stream_of
 from producer.outbox.entry import Outbox
 from producer.outbox.marks import Mark
 from producer.schedule import Tick
-from producer.seldom import Seldom
 from producer.source import Source
 from producer.source_context import SourceContext
 from producer.ticks import Timing, Wait, due_ticks, first_last

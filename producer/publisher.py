@@ -21,10 +21,10 @@ from common.errors import (
 from common.logs import get_logger, says_debug
 from common.message import Answer, Confirmed, Nacked
 from common.metrics import Metrics
+from common.seldom import Seldom
 from producer.answers import AnswerCounts, explained, outcome
 from producer.outbox.entry import Entry, Outbox
 from producer.repair import Repair, Repairer
-from producer.seldom import Seldom
 from producer.tiers import DelayTiers
 
 WINDOW = 256

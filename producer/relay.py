@@ -9,12 +9,12 @@ from common.errors import BrokerUnavailable, ConfirmUnknown, TidingsError, first
 from common.logs import get_logger
 from common.metrics import Metrics
 from common.probes import Health
+from common.seldom import Seldom
 from common.stopping import asked_to_stop
 from common.topology import Topology, events_topology
 from producer.outbox.entry import Outbox
 from producer.outbox.home import open_outbox
 from producer.publisher import Publisher
-from producer.seldom import Seldom
 from producer.settings import ProducerSettings
 from producer.tiers import DelayTiers
 from producer.writer import EventWriter

@@ -5,11 +5,12 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+from common.stopping import to_its_end
 from consumer.failure import Cause, Failure, classify
 from consumer.inbox.claim import Claim
 from consumer.inbox.file import Row, Unusable
 from consumer.inbox.handlers import HandlersWriter
-from consumer.inbox.turns import Turns, to_its_end
+from consumer.inbox.turns import Turns
 from consumer.transaction import Transaction, TransactionMisuse
 
 

@@ -3,9 +3,10 @@
 import asyncio
 from collections.abc import Callable
 
+from common.stopping import to_its_end
 from consumer.inbox.claim import Finished, Key
 from consumer.inbox.file import Reader, Row, Unusable, Writer
-from consumer.inbox.turns import Turns, to_its_end
+from consumer.inbox.turns import Turns
 
 STEP = 500
 """Events looked at in one step: a millisecond or two."""

@@ -6,12 +6,13 @@ fails is kept, tried again each second for ever, and said.
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
 from common.logs import get_logger
+from common.seldom import Seldom
+from common.stopping import to_its_end
 from consumer.inbox.file import Unusable
 
 MOST_AT_ONCE = 512
@@ -39,8 +40,7 @@ class Turns(Generic[A, B]):
         self._something = asyncio.Event()
         self._well = asyncio.Event()
         self._well.set()
-        self._silent_until = 0.0
-        self._times = 0
+        self._notices = Seldom(NOTICE_SECONDS)
         self._log = get_logger()
         self.lock = asyncio.Lock()
         """Held at each turn: whoever else does the same kind of work holds it too."""
@@ -68,11 +68,8 @@ class Turns(Generic[A, B]):
         self.trouble = str(error)
         self._well.clear()
         self._something.set()
-        self._times += 1
-        if time.monotonic() >= self._silent_until:
-            self._log.error(f"inbox_not_{self._verb}", reason=self.trouble, times=self._times)
-            self._silent_until = time.monotonic() + NOTICE_SECONDS
-            self._times = 0
+        if times := self._notices.due(self._verb):
+            self._log.error(f"inbox_not_{self._verb}", reason=self.trouble, times=times)
 
     async def run(self) -> None:
         """Take turns until cancelled."""
@@ -121,17 +118,3 @@ class Turns(Generic[A, B]):
             future.cancel()
         await self.in_thread(last)
         self._thread.shutdown()
-
-
-async def to_its_end(work: Coroutine[Any, Any, T]) -> T:
-    """Finish what has begun although we are cancelled: what the thread does cannot be undone."""
-    task = asyncio.ensure_future(work)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        while not task.done():
-            with suppress(asyncio.CancelledError):  # once more: the first is raised, below
-                await asyncio.wait((task,))
-        if not task.cancelled():
-            task.exception()  # whoever would have heard of it is gone
-        raise

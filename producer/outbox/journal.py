@@ -7,17 +7,17 @@ together share one `fsync`. What cannot be written is kept, tried again, and sai
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from common.logs import get_logger
+from common.seldom import Seldom
 from producer.outbox.entry import Entry
 from producer.outbox.file import Batch, NoRoom, NotWritten, OutboxFile, Refusal, Stored
 from producer.outbox.marks import Mark
 from producer.outbox.rows import row_of
-from producer.seldom import Seldom
 
 MOST_AT_ONCE = 1024
 """Entries of one transaction, or one reading."""
@@ -227,13 +227,3 @@ class Journal:
     async def _in_thread(self, function: Callable[..., T], *arguments: Any) -> T:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._thread, function, *arguments)
-
-
-async def to_its_end(work: Coroutine[Any, Any, T]) -> T:
-    """Finish what has begun although we are cancelled: what the thread does cannot be undone."""
-    task = asyncio.ensure_future(work)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait((task,))
-        raise

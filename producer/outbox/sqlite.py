@@ -17,10 +17,11 @@ from contextlib import suppress
 from common.errors import OutboxFull, TidingsError
 from common.logs import get_logger
 from common.message import Publishing
+from common.stopping import to_its_end
 from producer.deadlines import Waiter
 from producer.outbox.entry import Entry
 from producer.outbox.file import OutboxFile
-from producer.outbox.journal import MOST_AT_ONCE, Group, Journal, to_its_end
+from producer.outbox.journal import MOST_AT_ONCE, Group, Journal
 from producer.outbox.line import Line
 from producer.outbox.marks import Mark, Marks
 from producer.outbox.order import Order

@@ -1,6 +1,6 @@
 """Lines about what happens often are written seldom, and lose no count."""
 
-from producer.seldom import Seldom
+from common.seldom import Seldom
 
 
 async def test_the_first_is_said_at_once_and_the_rest_is_counted_in_silence() -> None:
