@@ -25,6 +25,10 @@ MOST_QUEUED = 2048
 """Entries that wait for the next transactions before whoever brings more has to wait."""
 MOST_BYTES_AT_ONCE = 16 * 1024 * 1024
 """Bytes of their bodies."""
+REMOVED_AT_ONCE = 512
+REMOVE_SECONDS = 0.1
+"""Fewer confirmed events than that wait for so long to be removed, when nothing else is written: a
+crash meanwhile sends them once more, and each transaction costs as much as sending 20 events."""
 AGAIN_SECONDS = 1.0
 """Between two tries after one has failed."""
 NOTICE_SECONDS = 10.0
@@ -52,6 +56,7 @@ class Journal:
         self._confirmed: list[int] = []
         self._refusals: list[Refusal] = []
         self._marks: dict[str, Mark] = {}
+        self._next_removal = 0.0
         self._no_adding_before = 0.0
         self._no_writing_before = 0.0
         self._no_reading_before = 0.0
@@ -87,9 +92,10 @@ class Journal:
         self.work.set()
 
     def remove(self, number: int) -> None:
-        """Remove a confirmed event."""
+        """Remove a confirmed event, soon."""
         self._confirmed.append(number)
-        self.work.set()
+        if len(self._confirmed) >= REMOVED_AT_ONCE:
+            self.work.set()
 
     def set_aside(self, entry: Entry, reason: str) -> None:
         """Keep a refused event with its reason."""
@@ -101,8 +107,11 @@ class Journal:
         """Write a mark, with the next transaction."""
         self._marks[mark.name] = mark
 
-    async def write(self) -> bool:
-        """Write one transaction; False when there was nothing to write, or it could not be."""
+    async def write(self, *, at_once: bool = False) -> bool:
+        """Write one transaction; False when there was nothing to write, or it could not be.
+
+        A few removals are not worth one, unless it has to be `at_once`.
+        """
         now = time.monotonic()
         if now < self._no_writing_before:
             return False
@@ -111,7 +120,11 @@ class Journal:
         if now >= self._no_adding_before:
             groups = self._next_groups()
             refusals, self._refusals = self._refusals, []
-        confirmed = self._confirmed.copy()  # counted until they are removed
+        confirmed: list[int] = []
+        few = len(self._confirmed) < REMOVED_AT_ONCE and now < self._next_removal
+        if groups or refusals or at_once or not few:
+            confirmed = self._confirmed.copy()  # counted until they are removed
+            self._next_removal = now + REMOVE_SECONDS
         marks, self._marks = self._marks, {}
         batch = Batch(
             confirmed,
@@ -170,7 +183,7 @@ class Journal:
     async def close(self) -> None:
         """Write all there is, if that is possible, and close the file."""
         self._no_adding_before = self._no_writing_before = 0.0
-        while await self.write():
+        while await self.write(at_once=True):
             pass
         await self._in_thread(self._file.close)
         self._thread.shutdown()

@@ -21,7 +21,7 @@ from common.stopping import to_its_end
 from producer.deadlines import Waiter
 from producer.outbox.entry import Entry
 from producer.outbox.file import OutboxFile
-from producer.outbox.journal import MOST_AT_ONCE, Group, Journal
+from producer.outbox.journal import MOST_AT_ONCE, REMOVE_SECONDS, Group, Journal
 from producer.outbox.line import Line
 from producer.outbox.marks import Mark, Marks
 from producer.outbox.order import Order
@@ -177,8 +177,9 @@ class SqliteOutbox:
             wrote = await to_its_end(journal.write())
             read = await to_its_end(self._read())
             if not (wrote or read):
+                longest = REMOVE_SECONDS if journal.unremoved else MARK_SECONDS
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(MARK_SECONDS):
+                    async with asyncio.timeout(longest):
                         await journal.work.wait()
             if self._line:
                 self._line.let_in()
@@ -293,7 +294,6 @@ class SqliteOutbox:
         self._note_empty()
         if count:
             get_logger().info("refused_events_tried_again", events=count)
-            self._journal.work.set()
 
     def _note_empty(self) -> None:
         if not self.depth:
