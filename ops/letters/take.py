@@ -1,5 +1,7 @@
 """`replay` and `drop`: take letters off a shelf, after they are safe elsewhere or given up."""
 
+import asyncio
+
 from common.broker import Connection, connect
 from common.errors import EXIT_FAILED, EXIT_OK, BrokerUnavailable, TidingsError
 from common.service import say_error
@@ -12,6 +14,10 @@ from ops.letters.question import confirmed
 from ops.letters.replay import WINDOW, Order, Replay, Tally, reason_to_leave
 from ops.letters.scan import Place
 from ops.letters.shelf import Shelf
+
+LOOK_SECONDS = 0.3
+MOST_LOOKS = 10
+"""Looks at how much a queue holds, until two in a row agree."""
 
 
 async def replay(desk: Desk, order: Order, *, dry_run: bool, as_json: bool, stop: Stop) -> int:
@@ -121,6 +127,13 @@ def _told(
 async def _depth_now(connection: Connection, shelf: Shelf) -> int | None:
     """Return what lies in the queue after the run; None when the broker cannot be asked."""
     try:
-        return await connection.depth(shelf.queue)
+        found = await connection.depth(shelf.queue)
+        # A quorum queue counts what it has confirmed a moment later: ask until it says the same.
+        for _ in range(MOST_LOOKS):
+            await asyncio.sleep(LOOK_SECONDS)
+            before, found = found, await connection.depth(shelf.queue)
+            if found == before:
+                break
     except TidingsError:
         return None
+    return found
