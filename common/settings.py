@@ -56,12 +56,16 @@ KNOWN_VARIABLES = frozenset(
         "LOG_LEVEL",
         "LOOP_BLOCKED",
         "MANAGEMENT_URI",
+        "MAX_AGE",
         "MAX_EVENT_BYTES",
         "MODULES",
         "NO_HANDLER_FOR",
+        "ORDER",
+        "ORDER_ON_RETRY",
         "OUTBOX",
         "OUTBOX_BYTES",
         "OUTBOX_SIZE",
+        "PARTITIONS",
         "PROBES_PORT",
         "RETRY",
         "SOURCE",
@@ -69,6 +73,7 @@ KNOWN_VARIABLES = frozenset(
         "TLS_CERT",
         "TLS_KEY",
         "TOPOLOGY",
+        "WINDOW",
     )
 )
 """Every variable that some service knows; they may share one ConfigMap. A test holds it true."""

@@ -5,7 +5,6 @@ changed in place, so a change here is a new queue name. Why each is as it is: do
 """
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 Arguments = tuple[tuple[str, str | int], ...]
@@ -13,15 +12,13 @@ Arguments = tuple[tuple[str, str | int], ...]
 EVENTS = "events"
 UNROUTED = "events.unrouted"
 UNROUTED_MAX_BYTES = 1024**3
-DELIVERY_LIMIT = 20
-"""Failed deliveries after which the broker dead-letters by itself: a last net, not a policy."""
 LARGEST_TIER = 2**22
 """Seconds (48 days), the longest delay: a TTL is at most 2^32 - 1 milliseconds."""
 FIRST_VERSION_WITH_UNLIMITED = (4, 0)
 """From 4.0 a quorum queue has a default delivery limit and `-1` lifts it; on 3.x `-1` means 0."""
 
-_QUORUM: Arguments = (("x-queue-type", "quorum"),)
-_SAFE_DEAD_LETTERING: Arguments = (
+QUORUM: Arguments = (("x-queue-type", "quorum"),)
+SAFE_DEAD_LETTERING: Arguments = (
     ("x-dead-letter-strategy", "at-least-once"),
     ("x-overflow", "reject-publish"),  # without it the strategy silently falls back
 )
@@ -41,7 +38,7 @@ class Queue:
     """A durable quorum queue. `unlimited`: it must have no delivery limit on any version."""
 
     name: str
-    arguments: Arguments = _QUORUM
+    arguments: Arguments = QUORUM
     unlimited: bool = True
 
     def arguments_for(self, version: tuple[int, int]) -> dict[str, str | int]:
@@ -54,11 +51,17 @@ class Queue:
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """Messages of `exchange` whose routing key matches `key` go to `queue`."""
+    """Messages of `exchange` whose routing key matches `key` go to `queue`.
+
+    `arguments` are the headers that a headers exchange asks for; `to_exchange`: the destination
+    is an exchange of that name.
+    """
 
     exchange: str
     queue: str
     key: str = ""
+    arguments: Arguments = ()
+    to_exchange: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +92,7 @@ def events_topology() -> Topology:
             Queue(
                 UNROUTED,
                 (
-                    *_QUORUM,
+                    *QUORUM,
                     ("x-max-length-bytes", UNROUTED_MAX_BYTES),
                     ("x-overflow", "reject-publish"),
                 ),
@@ -144,10 +147,10 @@ def tier_topology(group: str, seconds: int) -> Topology:
             Queue(
                 name,
                 (
-                    *_QUORUM,
+                    *QUORUM,
                     ("x-message-ttl", seconds * 1000),
                     ("x-dead-letter-exchange", return_name(group)),
-                    *_SAFE_DEAD_LETTERING,
+                    *SAFE_DEAD_LETTERING,
                 ),
             ),
         ),
@@ -164,47 +167,9 @@ def delay_topology(seconds: int) -> Topology:
     """One tier for delayed events: when their time is over they go to `events`, by their type."""
     name = delay_name(seconds)
     arguments: Arguments = (
-        *_QUORUM,
+        *QUORUM,
         ("x-message-ttl", seconds * 1000),
         ("x-dead-letter-exchange", EVENTS),
-        *_SAFE_DEAD_LETTERING,
+        *SAFE_DEAD_LETTERING,
     )
     return Topology((Exchange(name, "fanout"),), (Queue(name, arguments),), (Binding(name, name),))
-
-
-def group_topology(group: str, types: Iterable[str], *, longest_delay: float) -> Topology:
-    """What a group needs: its queue, dead letters and suspects, its way back, its delay tiers."""
-    dead, back, suspects = dead_name(group), return_name(group), suspects_name(group)
-    base = Topology(
-        exchanges=(
-            Exchange(dead, "direct"),
-            Exchange(back, "direct", (("alternate-exchange", UNROUTED),)),
-            Exchange(suspects, "fanout"),
-        ),
-        queues=(
-            Queue(dead),
-            Queue(suspects),
-            Queue(
-                group,
-                (
-                    *_QUORUM,
-                    ("x-dead-letter-exchange", dead),
-                    ("x-dead-letter-routing-key", group),
-                    *_SAFE_DEAD_LETTERING,
-                    ("x-delivery-limit", DELIVERY_LIMIT),
-                ),
-                unlimited=False,
-            ),
-        ),
-        bindings=(
-            Binding(dead, dead, group),
-            Binding(back, group, group),
-            Binding(back, suspects, suspects),
-            Binding(suspects, suspects),
-            *(Binding(EVENTS, group, type_) for type_ in sorted(set(types))),
-        ),
-    )
-    whole = events_topology() + base
-    for seconds in tiers_up_to(longest_delay):
-        whole += tier_topology(group, seconds)
-    return whole

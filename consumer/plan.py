@@ -1,6 +1,8 @@
 """What a consumer with these settings handles, and the topology that follows from it."""
 
-from common.topology import Topology, group_topology
+from common.group_topology import group_topology
+from common.homes import Home, home_of
+from common.topology import Topology
 from consumer.registry import Registry, load_registry
 from consumer.settings import ConsumerSettings
 from consumer.ticks import tick_registry
@@ -22,4 +24,11 @@ def topology_for(settings: ConsumerSettings, registry: Registry) -> Topology:
     An event without a handler waits in a delay tier too, whatever the handlers' policies are.
     """
     longest = max(registry.longest_delay, settings.patience.no_handler_delay)
-    return group_topology(settings.group, registry.patterns, longest_delay=longest)
+    return group_topology(
+        settings.group, registry.patterns, longest_delay=longest, home=home_for(settings)
+    )
+
+
+def home_for(settings: ConsumerSettings) -> Home:
+    """Return the home of the group's events, which follows from their order."""
+    return home_of(settings.group, settings.order, settings.partitions)

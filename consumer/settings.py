@@ -1,11 +1,13 @@
 """What only the consumer can be told."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, ByteSize, Field
 
+from common.homes import Order
 from common.settings import Duration, Settings
+from common.slot import PARTITIONS
 from common.topology import EVENTS
 from consumer.inbox.home import MEMORY, SQLITE
 from consumer.inbox.memory import KEEP_SECONDS
@@ -33,6 +35,12 @@ def _inbox(value: str) -> str:
     return value
 
 
+def _partitions(value: int) -> int:
+    if value not in PARTITIONS:
+        raise ValueError(f"must be one of {', '.join(map(str, PARTITIONS))}")
+    return value
+
+
 SMALLEST_QUOTA = 1024 * 1024
 PREFETCH_AHEAD = 4
 """One delivery in four is held ready beside those that run, so that a free slot never waits."""
@@ -48,6 +56,29 @@ class ConsumerSettings(Settings):
     )
     concurrency: int = Field(
         64, ge=1, le=10_000, description="handlers running at once; of plain functions, 32"
+    )
+    order: Order = Field(
+        "any",
+        description="`any`; `fifo`: one after the other; `key`: those of one key; `priority` or "
+        "`lifo`: the most urgent or the newest of those in hand (docs/ordering.md)",
+    )
+    order_on_retry: Literal["stop", "skip"] = Field(
+        "stop",
+        description="with `fifo` or `key`, while an event waits for its next attempt: `stop` those "
+        "behind it, or `skip` it, and it comes back behind them",
+    )
+    partitions: Annotated[int, AfterValidator(_partitions)] = Field(
+        16, description="with `key`: queues that the keys are spread over; 1, 2, 4 … 64"
+    )
+    window: int | None = Field(
+        None,
+        ge=1,
+        le=2000,
+        description="events of a queue in hand at most, running and waiting; by default it follows "
+        "from the order and the concurrency",
+    )
+    max_age: Duration | None = Field(
+        None, gt=0, description="an event is set aside when its `time` is longer ago at its turn"
     )
     attempts: int = Field(10, ge=1, description="times a handler is started for one event at most")
     retry: Annotated[str, AfterValidator(_checked_retry)] = Field(

@@ -11,10 +11,11 @@ from pydantic.fields import FieldInfo
 
 from common import errors
 from common.deadletter import Reason
+from common.group_topology import group_topology
 from common.instruments import Instrument
 from common.metrics import Metrics
 from common.settings import Settings, variable_of
-from common.topology import EVENTS, UNROUTED, group_topology
+from common.topology import EVENTS, UNROUTED
 from consumer.settings import ConsumerSettings
 from ops.settings import OpsSettings
 from producer.settings import ProducerSettings

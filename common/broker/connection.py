@@ -37,6 +37,8 @@ class Connection:
         self.version = _version(self._amqp)
         self.closed = asyncio.Event()
         self.reason = ""
+        self.dropped = False
+        """Whether `drop` ended it: nobody else is at fault, and there is nothing to wait for."""
         self._publisher = Publisher(self._amqp, lane)
         self._declarer = Declarer(self._amqp, self.version)
         lane.on_lost = self._end
@@ -121,6 +123,19 @@ class Connection:
     async def hold(self, name: str) -> bool:
         """Hold a name for as long as this connection lives; False while another one has it."""
         return await self._declarer.hold(name)
+
+    async def drop(self, reason: str) -> None:
+        """Drop the socket without a word, as a process that dies does.
+
+        Then the broker hands out anew what is unsettled in its old order, before what is newer:
+        after a cancel, or the close of a channel or a connection, it comes behind. Flush the
+        subscriptions first.
+        """
+        self.dropped = True
+        self._watcher.cancel()
+        self._lane.abort()
+        self._end(reason)
+        await self._lane.ended
 
     async def close(self) -> None:
         """Close in good order; a peer that does not answer is dropped."""

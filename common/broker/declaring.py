@@ -105,7 +105,7 @@ class Declarer:
         for queue in topology.queues:
             await self._declare_queue_or_warn(queue)
         for binding in topology.bindings:
-            what = f"binding of queue '{binding.queue}' to exchange '{binding.exchange}'"
+            what = f"binding of '{binding.queue}' to exchange '{binding.exchange}'"
             await self._step(what, self._bind, binding)
 
     async def _check(self, topology: Topology) -> None:
@@ -214,8 +214,13 @@ class Declarer:
         )
 
     async def _bind(self, channel: AbstractChannel, binding: Binding) -> None:
-        await channel.queue_bind(
-            binding.queue, binding.exchange, routing_key=binding.key, timeout=RPC_SECONDS
+        bind = channel.exchange_bind if binding.to_exchange else channel.queue_bind
+        await bind(
+            binding.queue,
+            binding.exchange,
+            routing_key=binding.key,
+            arguments=dict(binding.arguments) or None,
+            timeout=RPC_SECONDS,
         )
 
     async def _passive_exchange(self, channel: AbstractChannel, exchange: Exchange) -> None:

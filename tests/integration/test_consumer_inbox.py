@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from common.errors import ConfigError
-from common.topology import group_topology
+from common.group_topology import group_topology
 from producer.facade import Producer
 from support.broker import Broker
 from support.names import Names

@@ -68,7 +68,7 @@ async def test_after_cancel_nothing_arrives_and_what_is_unsettled_goes_back_at_c
     await subscription.close()
 
     assert len(taken) == 2
-    assert await broker.messages("q") == 4
+    await until(lambda: _holds(broker, "q", 4), what="four messages ready")
 
 
 async def test_a_delivery_is_settled_once_and_late_settles_are_dropped(
@@ -143,9 +143,9 @@ async def test_rejected_comes_again_and_in_the_end_the_delivery_limit_sets_it_as
     await connection.subscribe("short", prefetch=5, on_delivery=refuse)
     await connection.publish(Publishing("q", "kept.a", Message(b"poison")))
 
-    await until(lambda: _holds_one(broker, "aside"), what="the message is set aside")
+    await until(lambda: _holds(broker, "aside", 1), what="the message is set aside")
     assert bodies == [b"poison"] * 4
 
 
-async def _holds_one(broker: Broker, queue: str) -> bool:
-    return await broker.messages(queue) == 1
+async def _holds(broker: Broker, queue: str, count: int) -> bool:
+    return await broker.messages(queue) == count

@@ -8,8 +8,9 @@ import struct
 
 import pytest
 
+from common.group_topology import group_topology
 from common.message import Delivery
-from common.topology import EVENTS, dead_name, group_topology
+from common.topology import EVENTS, dead_name
 from support.broker import Broker
 from support.command import tidings
 from support.names import Names

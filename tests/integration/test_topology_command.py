@@ -4,7 +4,8 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from common.topology import EVENTS, Binding, Queue, Topology, group_topology
+from common.group_topology import group_topology
+from common.topology import EVENTS, Binding, Queue, Topology
 from ops.rights import least_rights
 from support.broker import Broker
 from support.command import Said, tidings

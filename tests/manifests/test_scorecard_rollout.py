@@ -4,8 +4,8 @@ import json
 import re
 
 from common.duration import seconds
+from common.homes import DELIVERY_LIMIT
 from common.service import GRACE_AFTER_DRAIN
-from common.topology import DELIVERY_LIMIT
 from common.version import VERSION
 from manifests.rendering import ROOT, Render
 from manifests.scorecard import row

@@ -5,9 +5,10 @@ from collections.abc import Iterable
 
 from common.broker import connect
 from common.deadletter import DeadLetter
+from common.group_topology import group_topology
 from common.history import History
 from common.message import Confirmed, Delivery, Message, Publishing
-from common.topology import dead_name, group_topology
+from common.topology import dead_name
 
 FIRST_FAILED = 1_700_000_000_123
 DIED = 1_700_000_009_456

@@ -5,12 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from common.group_topology import group_topology
+from common.homes import home_of
 from common.topology import (
     LARGEST_TIER,
+    Binding,
     Topology,
     delay_topology,
     events_topology,
-    group_topology,
     tier_for,
     tiers_up_to,
 )
@@ -22,18 +24,28 @@ def written(topology: Topology, version: tuple[int, int]) -> dict[str, object]:
     return {
         "exchanges": {one.name: [one.type, dict(one.arguments)] for one in topology.exchanges},
         "queues": {one.name: one.arguments_for(version) for one in topology.queues},
-        "bindings": [f"{one.exchange} --{one.key}--> {one.queue}" for one in topology.bindings],
+        "bindings": [_said(one) for one in topology.bindings],
     }
+
+
+def _said(one: Binding) -> str:
+    key = " ".join([one.key, *(f"{name}={value}" for name, value in one.arguments)]).strip()
+    return f"{one.exchange} --{key}--> {'exchange ' if one.to_exchange else ''}{one.queue}"
 
 
 def test_the_arguments_are_those_of_the_golden_file() -> None:
     """A queue's arguments cannot change in place: a difference here needs a new queue name."""
-    topology = group_topology("GROUP", ["order.created", "invoice.*"], longest_delay=4)
-    topology += delay_topology(4)
-    found = {
-        "4.3": written(topology, (4, 3)),
-        "3.10": written(topology, (3, 10)),
-    }
+    found: dict[str, object] = {}
+    for home in (
+        home_of("GROUP", "any", 0),
+        home_of("GROUP", "fifo", 0),
+        home_of("GROUP", "key", 2),
+    ):
+        topology = group_topology(
+            "GROUP", ["order.created", "invoice.*"], longest_delay=4, home=home
+        ) + delay_topology(4)
+        for version in ((4, 3), (3, 10)):
+            found[f"{home.name} on {version[0]}.{version[1]}"] = written(topology, version)
 
     assert found == json.loads(GOLDEN.read_text(encoding="utf-8"))
 

@@ -99,6 +99,15 @@ class Subscription:
         with self._ending_at_error():
             await self._channel.basic_cancel(self._tag, timeout=RPC_SECONDS)
 
+    async def flush(self) -> None:
+        """Write every settle and make one round trip: afterwards the broker has them all."""
+        if self.ended.done():
+            return
+        self._write_settles()
+        with self._ending_at_error():
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self._channel.basic_qos(prefetch_count=self._prefetch)
+
     async def close(self) -> None:
         """Write every settle, make one round trip so that the broker has them all, and close.
 
