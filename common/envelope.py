@@ -22,6 +22,7 @@ from common.event import (
 )
 from common.event_writing import to_json
 from common.message import NO_HEADERS, UNREADABLE, HeaderValue, Message
+from common.slot import SLOT, only_a_slot, slot_headers
 
 MAX_EVENT_BYTES = 1024 * 1024
 """Default limit of a body: below what brokers refuse (16 MiB on 4.x), so that we say it first."""
@@ -33,6 +34,8 @@ _ESCAPED = re.compile("[\ud800-\udfff]")
 _LAST_TIME = 253_402_300_799_999
 """Of the year 9999, where time ends in Python and in RFC 3339; in milliseconds, because many
 senders mean these although AMQP says seconds."""
+_LONGEST_SLOT = 8
+"""Characters: what is longer was not written by a producer of events."""
 _PREFIXES = ("cloudevents:", "cloudevents_", "ce-")
 _STALE = ("x-death", "x-first-death-", "x-last-death-", "x-delivery-", "x-acquired-", "x-opt-")
 _STEERING = ("cc", "bcc")
@@ -57,14 +60,29 @@ def to_message(
         )
         raise InvalidEvent(message)
     ours: Mapping[str, HeaderValue] = headers or NO_HEADERS
-    if parent := event.extensions.get("traceparent"):
+    if event.extensions and (parent := event.extensions.get("traceparent")):
         ours = {"traceparent": str(parent), **ours}
+    if (event.subject or event.extensions) and (key := ordering_key(event)):
+        slot = slot_headers(key)
+        ours = {**ours, **slot} if ours else slot
     identity = _short_enough(event.id)
     seconds = None if event.time is None else int(event.time.timestamp())
     # By place, for each event: by name takes twice as long.
     return Message(
         body, CONTENT_TYPE, None, identity, None, None, event.type, app_id, seconds, priority, ours
     )
+
+
+def ordering_key(event: Event) -> str | None:
+    """Return what tells whose events are handled in order: `partitionkey`, else `subject`.
+
+    An empty one is none.
+    """
+    if event.extensions:
+        key = event.extensions.get("partitionkey")
+        if key is not None and (key := str(key)):
+            return key
+    return event.subject or None
 
 
 def to_event(
@@ -94,8 +112,9 @@ def to_event(
 def republished(message: Message, ours: Mapping[str, str | int], *, message_id: str) -> Message:
     """Return the same bytes and properties to publish again, with no headers of ours but `ours`.
 
-    Broker headers (`x-death`, `x-delivery-count`, …) would be stale, and `CC`/`BCC` would copy the
-    message into other queues a second time: they go.
+    The slot stays: by it a copy comes back to its original's partition. Broker headers (`x-death`,
+    `x-delivery-count`, …) would be stale, and `CC`/`BCC` would copy the message into other queues a
+    second time: they go.
     """
     kept = {
         name: value
@@ -104,8 +123,14 @@ def republished(message: Message, ours: Mapping[str, str | int], *, message_id: 
     }
     return message._replace(
         message_id=message.message_id or _short_enough(message_id),
-        headers={**_fitting(kept), **ours},
+        headers={**_fitting(kept), **_slot(message.headers), **ours},
     )
+
+
+def _slot(headers: Mapping[str, HeaderValue]) -> dict[str, str]:
+    """Return the slot as it came, if it can be one."""
+    slot = headers.get(SLOT)
+    return {SLOT: slot} if isinstance(slot, str) and len(slot) <= _LONGEST_SLOT else {}
 
 
 def _short_enough(identity: str) -> str | None:
@@ -132,7 +157,8 @@ def _flaw(message: Message) -> str | None:
             return f"property {next(names)} is not UTF-8: {text!a:.80}"
     if message.timestamp is not None and message.timestamp > _LAST_TIME:
         return f"property timestamp is past the year 9999: {message.timestamp}"
-    return _headers_flaw(message.headers) if message.headers else None
+    headers = message.headers
+    return None if not headers or only_a_slot(headers) else _headers_flaw(headers)
 
 
 def _headers_flaw(headers: Mapping[str, HeaderValue]) -> str | None:

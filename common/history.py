@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from common.message import Delivery, HeaderValue
+from common.slot import only_a_slot
 
 ATTEMPT = "tidings-attempt"
 HOP = "tidings-hop"
@@ -49,7 +50,7 @@ class History(NamedTuple):
     def of(cls, delivery: Delivery) -> "History":
         """Read it from a delivery; what is absent or not ours counts as never happened."""
         headers = delivery.message.headers
-        if not headers:
+        if not headers or only_a_slot(headers):
             return _untouched(delivery.exchange, delivery.routing_key)
         return cls(
             attempts=_count(headers, ATTEMPT),

@@ -53,6 +53,18 @@ class Home:
         return f"{self.group}.{self.name}" if self.ordered else self.group
 
     @property
+    def asked_by(self) -> str:
+        """The settings of a consumer that lives here."""
+        if self.partitions:
+            return f"TIDINGS_ORDER=key TIDINGS_PARTITIONS={self.partitions}"
+        return "TIDINGS_ORDER=fifo" if self.ordered else "TIDINGS_ORDER=any (or lifo, priority)"
+
+    @property
+    def entrance_said(self) -> str:
+        """The entrance as errors name it."""
+        return f"{'exchange' if self.partitions else 'queue'} '{self.entrance}'"
+
+    @property
     def others(self) -> str:
         """The queue of events without a slot; with partitions only."""
         return f"{self.entrance}.{OTHERS}"
@@ -95,6 +107,11 @@ def homes_of(group: str) -> Iterator[Home]:
 def begun_name(group: str) -> str:
     """Name the exchange and queue of notes: which suspect was begun alone, where it stands."""
     return f"{group}.begun"
+
+
+def moving_name(group: str, home: Home) -> str:
+    """Name the exchange that is there while `tidings topology migrate` moves a group to a home."""
+    return f"{group}.to-{home.name}"
 
 
 def home_topology(home: Home) -> Topology:

@@ -92,7 +92,15 @@ class Metrics:
             registry=registry,
         )
         self.in_flight = Gauge("tidings_in_flight", "Handlers running", registry=registry)
-        self.prefetch = Gauge("tidings_prefetch", "Deliveries held at most", registry=registry)
+        self.in_hand = Gauge(
+            "tidings_in_hand", "Deliveries in hand, running, waiting and held", registry=registry
+        )
+        self.prefetch = Gauge(
+            "tidings_prefetch", "Deliveries in hand at most, of one queue", registry=registry
+        )
+        self.partitions = Gauge(
+            "tidings_partitions", "Partitions that this consumer takes", registry=registry
+        )
         self.redelivered = Counter(
             "tidings_redelivered", "Deliveries the broker gave again", registry=registry
         )

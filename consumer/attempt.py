@@ -5,12 +5,13 @@ It calls nothing and settles nothing: `process.py` does.
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from inspect import iscoroutine
 from typing import Any, NamedTuple
 from uuid import uuid4
 
 from common.deadletter import clipped
+from common.duration import readable
 from common.envelope import MAX_EVENT_BYTES, to_event
 from common.event import Event, Malformed, parse_time
 from common.history import History
@@ -49,6 +50,10 @@ class Attempts:
     patience: Patience = Patience()
     max_bytes: int = MAX_EVENT_BYTES
     state: Any = None
+    longest_delay: float | None = None
+    """Seconds between two attempts at most, whatever is asked for; None: as long as that."""
+    max_age: float | None = None
+    """Seconds since its `time` after which an event is of no use; None: never."""
 
     def read(self, delivery: Delivery, history: History) -> Event | Failure:
         """Read the event; what cannot be read is a failure that no retry mends.
@@ -77,6 +82,13 @@ class Attempts:
             moment = clipped(str(event.extensions["expirytime"]))
             failure = Failure(Cause.EXPIRED, message=f"expired at {moment}")
             return self.decided(failure, history, event, handler)
+        if self.max_age is not None and event.time is not None:
+            age = self.clock() / 1000 - event.time.timestamp()
+            if age > self.max_age:
+                limit = readable(self.max_age)
+                message = f"made {readable(float(round(age)))} ago, and TIDINGS_MAX_AGE is {limit}"
+                failure = Failure(Cause.STALE, message=message)
+                return self.decided(failure, history, event, handler)
         if handler is None:
             missing = f"no handler for '{clipped(event.type)}' in here"
             failure = Failure(Cause.NO_HANDLER, message=missing)
@@ -132,6 +144,8 @@ class Attempts:
             patience=self.patience,
             advice=self._advice(policy, attempt, failure),
         )
+        if isinstance(outcome, RetryIn) and self.longest_delay is not None:
+            outcome = replace(outcome, delay=min(outcome.delay, self.longest_delay))
         return Verdict(outcome, history, event, failure, handler)
 
     def _advice(self, policy: RetryPolicy, attempt: Attempt, failure: Failure) -> Advice:

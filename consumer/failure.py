@@ -23,6 +23,8 @@ class Cause(Enum):
     TOO_LARGE = auto()
     INVALID_PAYLOAD = auto()
     EXPIRED = auto()
+    STALE = auto()
+    """Older than the consumer wants them."""
     CONFLICT = auto()
     """The id belongs to another event already."""
     NO_HANDLER = auto()

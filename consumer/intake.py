@@ -6,7 +6,6 @@ A lost connection ends no handler: what runs goes on, what merely waited comes b
 import asyncio
 import random
 import sys
-from collections import deque
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,6 +20,8 @@ from common.metrics import Metrics
 from common.probes import Health
 from common.stopping import asked_to_stop
 from consumer.calling import stop
+from consumer.lanes import InArrival, Waiting
+from consumer.windows import Version
 
 READY = "subscription"
 LOOK_SECONDS = 3.0
@@ -29,11 +30,11 @@ ALONE_LOOK_SECONDS = 0.2
 LONGEST_ALONE_SECONDS = 20.0
 """For so long suspects run one after the other, before the group's own queue has a turn again."""
 
-_begun: Callable[..., asyncio.Task[None]] = asyncio.Task
+begun: Callable[..., asyncio.Task[Any]] = asyncio.Task
 """Starts a delivery's task, on 3.12 and later at once, up to where it first waits: most handlers of
 small events never do."""
 if sys.version_info >= (3, 12):
-    _begun = partial(asyncio.Task, eager_start=True)
+    begun = partial(asyncio.Task, eager_start=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +42,10 @@ class Lane:
     """A queue, and what is done with its deliveries, `concurrency` at a time."""
 
     queue: str
-    process: Callable[[Delivery], Coroutine[Any, Any, None]]
+    process: Callable[[Delivery], Coroutine[Any, Any, object]]
     concurrency: int
-    prefetch: int
+    prefetch: Callable[[Version], int]
+    """How many are in hand at most, on a broker of this version."""
 
 
 class Intake:
@@ -56,7 +58,9 @@ class Intake:
         tasks: asyncio.TaskGroup,
         health: Health,
         metrics: Metrics,
+        waiting: Waiting[Delivery] | None = None,
     ) -> None:
+        """`waiting` chooses among those in hand; without it the first that came is the next."""
         self._main = main
         self._alone = alone
         self._lane = main
@@ -64,13 +68,14 @@ class Intake:
         self._over: asyncio.Future[None] = self._loop.create_future()
         """Ends with the drain, or with the error of a delivery's task."""
         self._health = health
-        self._waiting: deque[Delivery] = deque()
-        self._running: set[asyncio.Task[None]] = set()
+        self._waiting = InArrival[Delivery]() if waiting is None else waiting
+        self._running: set[asyncio.Task[object]] = set()
         self._subscription: Subscription | None = None
         self._draining = asyncio.Event()
         self._failed = False
         self._log = get_logger()
-        metrics.prefetch.set(main.prefetch)
+        self._metrics = metrics
+        metrics.in_hand.set_function(lambda: len(self._waiting) + len(self._running))
         tasks.create_task(self._keep(), name=f"deliveries of {main.queue}")
 
     async def session(self, connection: Connection) -> None:
@@ -103,9 +108,10 @@ class Intake:
         self, connection: Connection, lane: Lane, turn: "asyncio.Future[None]"
     ) -> None:
         self._lane = lane
+        prefetch = lane.prefetch(connection.version)
         try:
             subscription = await connection.subscribe(
-                lane.queue, prefetch=lane.prefetch, on_delivery=self._offer
+                lane.queue, prefetch=prefetch, on_delivery=self._offer
             )
         except TopologyMismatch as error:
             # It was there a moment ago: the next connection's preparation makes it, or says so.
@@ -117,7 +123,8 @@ class Intake:
             return
         self._health.set(READY, None)
         if lane is self._main:
-            self._log.info("subscribed", queue=lane.queue, prefetch=lane.prefetch)
+            self._metrics.prefetch.set(prefetch)
+            self._log.info("subscribed", queue=lane.queue, prefetch=prefetch)
         ended = subscription.ended
         await asyncio.wait((ended, turn), return_when=asyncio.FIRST_COMPLETED)
         if not ended.done() and not self._draining.is_set():
@@ -130,13 +137,13 @@ class Intake:
         if self._draining.is_set():
             return
         self._health.set(READY, reason)
-        self._waiting.clear()  # their channel is gone: the broker gives them out again
+        self._waiting.forget(lambda _: True)  # their channel is gone: they are given out again
         self._log.warning("subscription_ended", queue=lane.queue, reason=reason)
         raise BrokerUnavailable(reason)
 
     async def _quiet(self) -> None:
         """Wait until nothing runs and nothing waits here, or the drain has begun."""
-        while (self._running or self._waiting) and not self._draining.is_set():
+        while (self._running or len(self._waiting)) and not self._draining.is_set():
             self._pump()
             if self._running:
                 await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
@@ -213,35 +220,37 @@ class Intake:
     async def _hand_back(self, subscription: Subscription) -> None:
         """End the deliveries, then give back what waits: the other way round it comes at once."""
         await subscription.cancel()
-        while self._waiting:
-            self._waiting.popleft().nack()
+        while (delivery := self._waiting.take()) is not None:
+            delivery.nack()
 
     def _offer(self, delivery: Delivery) -> None:
-        self._waiting.append(delivery)
+        self._waiting.offer(delivery)
         self._pump()
 
     def _pump(self) -> None:
         if self._draining.is_set() or self._failed:
             return
         lane = self._lane
-        while self._waiting and len(self._running) < lane.concurrency:
-            delivery = self._waiting.popleft()
+        while len(self._running) < lane.concurrency:
+            delivery = self._waiting.take()
+            if delivery is None:
+                return
             if delivery.alive():
-                task = _begun(lane.process(delivery), loop=self._loop, name=lane.queue)
+                task = begun(lane.process(delivery), loop=self._loop, name=lane.queue)
                 if task.done():
                     self._look_at(task)
                 else:
                     self._running.add(task)
                     task.add_done_callback(self._finished)
 
-    def _finished(self, task: asyncio.Task[None]) -> None:
+    def _finished(self, task: asyncio.Task[object]) -> None:
         self._running.discard(task)
         if task.cancelled() or task.exception() is not None:
             self._look_at(task)
-        if self._waiting:
+        if len(self._waiting):
             self._pump()
 
-    def _look_at(self, task: asyncio.Task[None]) -> None:
+    def _look_at(self, task: asyncio.Task[object]) -> None:
         """End the service with the error of a task, if it has one."""
         if not task.cancelled() and (error := task.exception()) is not None:
             self._failed = True

@@ -3,11 +3,8 @@
 import asyncio
 import inspect
 import os
-import random
 import socket
 import sys
-import time
-from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -21,24 +18,23 @@ from common.modules import location_of
 from common.probes import Health, Probes
 from common.service import Stop, run_service, say_error
 from common.settings import load, probes_port_is_chosen
-from common.topology import UNROUTED, Topology, dead_name, suspects_name
+from common.topology import UNROUTED, Topology, dead_name
 from common.version import VERSION
 from common.watchdog import Watchdog
-from consumer.attempt import Attempts
 from consumer.calling import Caller
 from consumer.inbox.fitness import refuse_unfit
 from consumer.inbox.home import open_inbox
-from consumer.intake import READY, Intake, Lane
-from consumer.plan import registry_for, topology_for
-from consumer.process import Process
+from consumer.intake import READY
+from consumer.plan import home_for, registry_for, topology_for, without_leads
 from consumer.registry import Registry
+from consumer.residence import residence
 from consumer.settings import ConsumerSettings
-from consumer.settle import Settle
-from consumer.suspicion import Version
 from consumer.timeouts import refuse_too_long
+from consumer.wiring import Parts, intake_of
 
 UNROUTED_LOOK_SECONDS = 15.0
 INBOX_LOOK_SECONDS = 0.5
+MOVES = "what is left here is handled; `tidings topology migrate` says when to stop"
 DELETED = "it is made anew, what was in it is lost; find out who deletes queues"
 
 
@@ -62,7 +58,18 @@ class Main:
         self.probes = Probes(
             self.health, self.metrics, port=settings.probes_port, fixed=probes_port_is_chosen()
         )
+        self._home = home_for(settings)
         self._topology = topology_for(settings, self.registry)
+        self._parts = Parts(
+            settings,
+            self.registry,
+            self._home,
+            without_leads(self._topology, self._home),
+            self.inbox,
+            self.caller,
+            self.health,
+            self.metrics,
+        )
         self._prepared = False
 
     async def run(self, stop: Stop) -> None:
@@ -76,7 +83,9 @@ class Main:
             consuming = self._supervisor("consume", prepare=True)
             try:
                 async with asyncio.TaskGroup() as tasks:
-                    intake = self._intake(tasks, publishing, lambda: consuming.version, state)
+                    intake = intake_of(
+                        self._parts, tasks, publishing=publishing, consuming=consuming, state=state
+                    )
                     self._say_banner()
                     links = [
                         tasks.create_task(publishing.run(), name="publishing link"),
@@ -104,54 +113,6 @@ class Main:
             prepare=self._prepare if prepare else None,
         )
 
-    def _intake(
-        self,
-        tasks: asyncio.TaskGroup,
-        publishing: Supervisor,
-        version: Callable[[], Version],
-        state: Any,
-    ) -> Intake:
-        settings = self.settings
-        settle = Settle(
-            publishing,
-            self.inbox,
-            self.metrics,
-            group=settings.group,
-            host=socket.gethostname(),
-            topology=self._topology,
-            may_declare=settings.topology == "declare",
-        )
-        attempts = Attempts(
-            registry=self.registry,
-            group=settings.group,
-            clock=lambda: time.time_ns() // 1_000_000,
-            dice=random.random,
-            policy=settings.policy,
-            patience=settings.patience,
-            max_bytes=settings.max_event_bytes,
-            state=state,
-        )
-
-        def process(*, alone: bool) -> Process:
-            return Process(
-                attempts,
-                self.caller,
-                self.inbox,
-                settle,
-                self.metrics,
-                alone=alone,
-                version=version,
-            )
-
-        group = settings.group
-        return Intake(
-            Lane(group, process(alone=False), settings.concurrency, settings.prefetch),
-            Lane(suspects_name(group), process(alone=True), 1, 1),
-            tasks,
-            self.health,
-            self.metrics,
-        )
-
     async def _state(self, stack: AsyncExitStack) -> Any:
         """Enter the user's `@lifespan`; what it cannot open is a line, not a traceback."""
         if self.registry.lifespan is None:
@@ -169,6 +130,11 @@ class Main:
             ) from error
 
     async def _prepare(self, connection: Connection) -> None:
+        moves_to = await residence(connection, self._home)
+        if moves_to is not None:
+            get_logger().warning("group_moves_away", to=moves_to.name, remedy=MOVES)
+            await connection.ensure(self._topology, "check")
+            return
         if self._prepared and self.settings.topology == "declare":
             await self._say_what_was_deleted(connection)
         await connection.ensure(self._topology, self.settings.topology)
@@ -176,7 +142,7 @@ class Main:
 
     async def _say_what_was_deleted(self, connection: Connection) -> None:
         """Say which queue is gone that was there before: what was in it is lost."""
-        kept = (self.settings.group, dead_name(self.settings.group))
+        kept = (*self._home.queue_names, dead_name(self.settings.group))
         for queue in self._topology.queues:
             if queue.name in kept:
                 try:
@@ -221,7 +187,7 @@ class Main:
                 for one in self.registry.handlers
             ],
             concurrency=settings.concurrency,
-            order="any",
+            order=settings.order,
             inbox=settings.inbox_home,
             probes=f"http://127.0.0.1:{self.probes.port}/readyz",
         )

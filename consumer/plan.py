@@ -1,5 +1,7 @@
 """What a consumer with these settings handles, and the topology that follows from it."""
 
+from dataclasses import replace
+
 from common.group_topology import group_topology
 from common.homes import Home, home_of
 from common.topology import Topology
@@ -24,9 +26,14 @@ def topology_for(settings: ConsumerSettings, registry: Registry) -> Topology:
     An event without a handler waits in a delay tier too, whatever the handlers' policies are.
     """
     longest = max(registry.longest_delay, settings.patience.no_handler_delay)
-    return group_topology(
-        settings.group, registry.patterns, longest_delay=longest, home=home_for(settings)
-    )
+    home = home_for(settings)
+    return group_topology(settings.group, registry.patterns, longest_delay=longest, home=home)
+
+
+def without_leads(topology: Topology, home: Home) -> Topology:
+    """Leave out what leads to the home: that is not made anew once the group moves away."""
+    led = tuple(one for one in topology.bindings if one.queue != home.entrance)
+    return replace(topology, bindings=led)
 
 
 def home_for(settings: ConsumerSettings) -> Home:

@@ -37,6 +37,7 @@ _DEAD_AT_ONCE = {
     Cause.TOO_LARGE: Reason.TOO_LARGE,
     Cause.INVALID_PAYLOAD: Reason.INVALID_PAYLOAD,
     Cause.EXPIRED: Reason.EXPIRED,
+    Cause.STALE: Reason.TOO_OLD,
     Cause.CONFLICT: Reason.CONFLICT,
     Cause.REJECTED: Reason.REJECTED,
 }

@@ -15,6 +15,7 @@ from common.metrics import UNKNOWN_TYPE, Metrics
 from consumer.attempt import Attempts, Run
 from consumer.calling import Caller
 from consumer.failure import Cause, Failure
+from consumer.in_place import InPlace
 from consumer.inbox import Claim, Inbox, Key, key_of
 from consumer.outcome import Dead, Done, Isolate, Outcome, Release, RetryIn
 from consumer.registry import Handler
@@ -23,6 +24,7 @@ from consumer.suspicion import (
     UNCOUNTED_NACKS,
     Version,
     alone,
+    crashed_in_place,
     handed_back,
     returns_of,
     suspected,
@@ -60,8 +62,11 @@ class Process:
         *,
         alone: bool = False,
         version: Callable[[], Version] = lambda: UNCOUNTED_NACKS,
+        place: InPlace | None = None,
     ) -> None:
+        """`place`: where events keep their places."""
         self._alone = alone
+        self._place = place
         self._version = version
         self._attempts = attempts
         self._caller = caller
@@ -74,15 +79,22 @@ class Process:
         self._in_flight = 0
         metrics.in_flight.set_function(lambda: self._in_flight)
 
-    async def __call__(self, delivery: Delivery) -> None:  # noqa: C901, PLR0912, PLR0915 - straight on: one coroutine more costs each event
-        """Process one delivery; when cancelled, hand it back."""
+    async def __call__(  # noqa: C901, PLR0912, PLR0915 - straight on: one coroutine more costs each event
+        self, delivery: Delivery, read: Event | Failure | None = None, deaths: int = 0
+    ) -> float | None:
+        """Process one delivery; when cancelled, hand it back.
+
+        Only where events keep their places: `read` is what it was read as, if it was, `deaths` how
+        many processes ended in a run of it with nothing beside it; and seconds are returned where
+        it is to be processed again after so long, being unsettled.
+        """
         key: Key | None = None
         try:
             history = History.of(delivery)
-            suspect = self._suspicion(delivery, history) if delivery.redelivered else None
+            suspect = self._suspicion(delivery, history, deaths) if delivery.redelivered else None
             if suspect is not None:
                 verdict = suspect  # before anything of it is read
-            elif isinstance(event := self._attempts.read(delivery, history), Failure):
+            elif isinstance(event := read or self._attempts.read(delivery, history), Failure):
                 verdict = self._attempts.decided(event, history)
             else:
                 named = key_of(event.source, event.id)
@@ -92,6 +104,8 @@ class Process:
                     claim = await self._inbox.claim(named, history.hop, body)
                 if claim is Claim.TAKEN:
                     key = named
+                    if self._place is not None:
+                        history = self._place.remembered(named, history)
                     run = self._attempts.prepared(event, history)
                     if isinstance(run, Verdict):
                         verdict = run
@@ -99,7 +113,7 @@ class Process:
                         ended = await self._in_transaction(run, event, history, named)
                         if ended is None:
                             self._duplicate(delivery, event)
-                            return
+                            return None
                         verdict = ended
                     else:
                         counts = self._counts_of(event, run.handler)
@@ -115,31 +129,42 @@ class Process:
                             if not self._inbox.done(named):
                                 await self._inbox.finish(named, done=True)
                             (counts.handled if self._settle.ack(delivery) else counts.lost).inc()
-                            return
+                            return None
                         verdict = self._attempts.judged(failure, history, event, run.handler)
                 elif claim is Claim.SEEN:
                     self._duplicate(delivery, event)
-                    return
+                    return None
                 else:
                     verdict = self._attempts.decided(_CONFLICT, history, event)
+            if self._place is not None and self._place.keeps(verdict.outcome):
+                self._let_go(key)
+                self._tell(verdict, settled=True)
+                return self._place.hold(key, verdict)
             if self._alone and isinstance(verdict.outcome, Release):
                 verdict = verdict._replace(outcome=handed_back(history.deaths, self._version()))
             settled = await self._settle(delivery, verdict, key)
         except asyncio.CancelledError:
             self._let_go(key)
-            delivery.nack()
+            if self._place is None:
+                delivery.nack()
             raise
         except ConfigError:
             raise  # a right is missing: the service ends, and says so
-        except Exception:  # noqa: BLE001 - one message must not end the consumer
+        except Exception as error:  # noqa: BLE001 - one message must not end the consumer
             # A bug of ours, met by this one message: the others go on, and the delivery limit sets
             # it aside in the end.
             get_logger().exception("delivery_failed", message_id=delivery.message.message_id)
             self._let_go(key)
-            await asyncio.sleep(PAUSE_AFTER_A_BUG)
-            delivery.reject()
-            return
+            if self._place is None:
+                await asyncio.sleep(PAUSE_AFTER_A_BUG)
+                delivery.reject()
+                return None
+            spent = self._place.after_bug(delivery, History.of(delivery), error)
+            if spent is None or not await self._settle(delivery, spent, None):
+                return PAUSE_AFTER_A_BUG
+            verdict, settled = spent, True
         self._tell(verdict, settled=settled)
+        return None
 
     async def _in_transaction(
         self, run: Run, event: Event, history: History, key: Key
@@ -167,9 +192,12 @@ class Process:
             counts.seconds.observe(perf_counter() - started)
         return self._attempts.judged(failure, history, event, run.handler)
 
-    def _suspicion(self, delivery: Delivery, history: History) -> Verdict | None:
+    def _suspicion(self, delivery: Delivery, history: History, deaths: int) -> Verdict | None:
         """Say what becomes of an event that may have killed a process; None: handle it."""
         self._metrics.redelivered.inc()
+        if self._place is not None:
+            crashed = crashed_in_place(deaths)
+            return None if crashed is None else self._attempts.decided(crashed, history)
         count = delivery.message.headers.get(RETURNS)
         returns = returns_of(count, redelivered=delivery.redelivered)
         if not self._alone:

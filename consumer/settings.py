@@ -1,5 +1,6 @@
 """What only the consumer can be told."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -14,12 +15,22 @@ from consumer.inbox.memory import KEEP_SECONDS
 from consumer.policy import Patience
 from consumer.retry_text import DEFAULT, policy_of
 from consumer.retrying import RetryPolicy
+from consumer.windows import Version, window_of
+
+_OURS = re.compile(r"\.(dead|suspects|begun|fifo|delay\.v\d+\.\d+s|key\d+(\.\w+)?|return)$")
+"""How the names of a group's queues and exchanges end."""
 
 
 def _free_of_our_names(group: str) -> str:
-    """Refuse a group whose queues would be those of all groups."""
+    """Refuse a group whose queues would be those of all groups, of another, or the broker's."""
     if group == EVENTS or group.startswith(f"{EVENTS}."):
         raise ValueError(f"must not begin with '{EVENTS}.', which names what all groups share")
+    if group.startswith("amq."):
+        raise ValueError("must not begin with 'amq.', which is the broker's")
+    if found := _OURS.search(group):
+        raise ValueError(
+            f"must not end in '{found[0]}', which names a queue of group '{group[: found.start()]}'"
+        )
     return group
 
 
@@ -42,8 +53,6 @@ def _partitions(value: int) -> int:
 
 
 SMALLEST_QUOTA = 1024 * 1024
-PREFETCH_AHEAD = 4
-"""One delivery in four is held ready beside those that run, so that a free slot never waits."""
 
 
 class ConsumerSettings(Settings):
@@ -119,10 +128,9 @@ class ConsumerSettings(Settings):
         description="bytes that an inbox on disk may take; 80 % of the free disk at most",
     )
 
-    @property
-    def prefetch(self) -> int:
-        """Deliveries held at most; follows from the concurrency."""
-        return min(65_535, self.concurrency + max(1, self.concurrency // PREFETCH_AHEAD))
+    def prefetch(self, version: Version) -> int:
+        """Return how many deliveries of a queue are in hand at most, with such a broker."""
+        return window_of(self.order, self.concurrency, self.window, version)
 
     @property
     def inbox_home(self) -> str:

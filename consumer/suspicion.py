@@ -29,6 +29,19 @@ def suspected(returns: int, version: Version) -> bool:
     return returns >= (SUSPECTED_AFTER_WHERE_NACKS_COUNT if nacks_count else SUSPECTED_AFTER)
 
 
+def suspected_in_place(returns: int) -> bool:
+    """Whether an event of an ordered home is to run with nothing beside it, and to be noted.
+
+    There every change of its consumer counts as a return, on every version.
+    """
+    return returns >= SUSPECTED_AFTER_WHERE_NACKS_COUNT
+
+
+def crashed_in_place(deaths: int) -> Failure | None:
+    """Say whether so many processes have ended while they ran it with nothing beside it."""
+    return _crashed(deaths) if deaths >= DEATHS_ALONE else None
+
+
 def alone(deaths: int, returns: int) -> Outcome | Failure | None:
     """Say what follows for a suspect: None to run it now.
 
@@ -39,11 +52,15 @@ def alone(deaths: int, returns: int) -> Outcome | Failure | None:
         return None
     deaths += returns
     if deaths >= DEATHS_ALONE:
-        return Failure(
-            Cause.CRASHED,
-            message=f"its process ended {deaths} times while it handled this event alone",
-        )
+        return _crashed(deaths)
     return Isolate(SPACING[min(deaths, len(SPACING)) - 1], deaths)
+
+
+def _crashed(deaths: int) -> Failure:
+    return Failure(
+        Cause.CRASHED,
+        message=f"its process ended {deaths} times while it handled this event alone",
+    )
 
 
 def handed_back(deaths: int, version: Version) -> Outcome:

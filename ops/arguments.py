@@ -197,11 +197,19 @@ def _add_topology(commands: Any) -> None:
         "tidings topology apply shop.handlers",
         "ops.topology:apply",
     )
-    for parser in (plan, check, apply):
+    migrate = add_command(
+        actions,
+        "migrate",
+        "move the group to the home of its new TIDINGS_ORDER, while its old consumers run",
+        "tidings topology migrate shop.handlers",
+        "ops.migrate:migrate",
+    )
+    for parser in (plan, check, apply, migrate):
         parser.add_argument("--group", help="consumer group (default: TIDINGS_GROUP)")
         parser.add_argument(
             "modules", nargs="*", metavar="MODULE", help="Python module (default: TIDINGS_MODULES)"
         )
+    for parser in (plan, check, apply):
         parser.add_argument(
             "--delays",
             metavar="LONGEST",

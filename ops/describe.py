@@ -11,11 +11,13 @@ from rich.text import Text
 
 from common.duration import readable
 from common.errors import EXIT_OK
+from common.homes import Home
 from common.settings import load
 from common.topology import Binding, Queue, Topology
-from consumer.plan import registry_for, topology_for
+from consumer.plan import home_for, registry_for, topology_for
 from consumer.registry import Registry
 from consumer.settings import ConsumerSettings
+from ops.leads import leads_of
 from ops.letters.listing import cell, console, table
 
 UNUSED_URI = "amqp://localhost/"
@@ -29,8 +31,10 @@ def describe(options: Namespace) -> int:
     topology = topology_for(settings, registry)
     out = console()
     out.print(Text(f"group {settings.group}, {settings.concurrency} handlers at once"))
+    home = home_for(settings)
+    out.print(Text(f"order {settings.order}, home {home.name}: {home.entrance_said}"))
     _print_handlers(out, registry)
-    _print_queues(out, topology)
+    _print_queues(out, topology, home)
     return EXIT_OK
 
 
@@ -47,15 +51,18 @@ def _print_handlers(out: Console, registry: Registry) -> None:
     out.print(handlers)
 
 
-def _print_queues(out: Console, topology: Topology) -> None:
+def _print_queues(out: Console, topology: Topology, home: Home) -> None:
     queues: Table = table("queue", "gets", "arguments")
+    if home.partitions:
+        sources = cell(_sources(home.entrance, topology.bindings), 2000)
+        queues.add_row(cell(home.entrance), sources, cell("exchange, type=headers"))
     tiers = [queue for queue in topology.queues if _is_tier(queue)]
     for queue in topology.queues:
         if queue in tiers[1:]:
             continue
         queues.add_row(
             cell(queue.name),
-            cell(_sources(queue, topology.bindings), 2000),
+            cell(_sources(queue.name, topology.bindings), 2000),
             cell(_arguments(queue), 300),
         )
     out.print(queues)
@@ -67,12 +74,12 @@ def _is_tier(queue: Queue) -> bool:
     return any(name == "x-message-ttl" for name, _ in queue.arguments)
 
 
-def _sources(queue: Queue, bindings: tuple[Binding, ...]) -> str:
-    """Say what the queue is bound to, as in `events: order.created order.paid`."""
+def _sources(name: str, bindings: tuple[Binding, ...]) -> str:
+    """Say what a queue or exchange is bound to, as in `events: order.created order.paid`."""
     keys: dict[str, list[str]] = {}
-    for one in bindings:
-        if one.queue == queue.name:
-            keys.setdefault(one.exchange, []).append(one.key)
+    for one in leads_of(bindings):
+        if one.to == name:
+            keys.setdefault(one.exchange, []).append(one.keys)
     return ", ".join(
         f"{exchange}: {' '.join(found)}".rstrip(": ") for exchange, found in keys.items()
     )

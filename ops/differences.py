@@ -4,10 +4,12 @@ Values in, values out; `ops.management` reads the broker, `ops.topology` prints 
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from common.homes import Home
 from common.topology import EVENTS, Binding, Topology
+from ops.leads import leads_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +20,7 @@ class Found:
     exchanges: Mapping[str, tuple[str, Mapping[str, Any]]] = field(default_factory=dict)
     queues: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     bindings: frozenset[Binding] = frozenset()
+    """With their arguments sorted, as `sorted_arguments` does."""
     consumer_timeouts: Mapping[str, float] = field(default_factory=dict)
     """Seconds, of the queues that have one of their own, by argument or policy."""
 
@@ -36,21 +39,26 @@ class Difference:
         return f"{self.what}: {self.problem}"
 
 
-def differences(wanted: Topology, found: Found, group: str) -> Iterator[Difference]:
+def differences(wanted: Topology, found: Found, home: Home) -> Iterator[Difference]:
     """Compare; nothing is yielded where the broker has just what is needed."""
     yield from _of_exchanges(wanted, found)
     yield from _of_queues(wanted, found)
-    for binding in wanted.bindings:
-        if binding not in found.bindings:
-            yield Difference(_said(binding), "is missing")
-    for binding in sorted(found.bindings - set(wanted.bindings), key=_said):
-        if binding.queue == group and binding.exchange == EVENTS:
-            yield Difference(
-                _said(binding),
-                "is stale, no handler asks for it: `apply --prune` once no old replica runs",
-                stale=binding,
-                warning=True,
-            )
+    needed = [sorted_arguments(one) for one in wanted.bindings]
+    missing = [one for one in needed if one not in found.bindings]
+    for lead in leads_of(missing):
+        yield Difference(lead.said, "is missing")
+    stale = (one for one in found.bindings if one == home.led_from(EVENTS, one.key))
+    for binding in sorted(stale, key=lambda one: one.key):
+        if binding in needed:
+            continue
+        for lead in leads_of([binding]):
+            problem = "is stale, no handler asks for it: `apply --prune` once no old replica runs"
+            yield Difference(lead.said, problem, stale=binding, warning=True)
+
+
+def sorted_arguments(binding: Binding) -> Binding:
+    """Return the binding with its arguments in the one order in which they can be compared."""
+    return replace(binding, arguments=tuple(sorted(binding.arguments, key=lambda one: one[0])))
 
 
 def _of_exchanges(wanted: Topology, found: Found) -> Iterator[Difference]:
@@ -87,7 +95,3 @@ def _other(
     for name in sorted({*needed, *there}):
         if needed.get(name) != there.get(name):
             yield name, there.get(name, "not set"), needed.get(name, "not set")
-
-
-def _said(binding: Binding) -> str:
-    return f"binding of queue '{binding.queue}' to '{binding.exchange}' by '{binding.key}'"

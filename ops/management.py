@@ -1,7 +1,9 @@
-"""Read a virtual host through the management API, which alone shows arguments and bindings."""
+"""A virtual host through the management API, which alone shows arguments, bindings and counts."""
 
 import base64
 import json
+from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote, unquote, urlsplit
@@ -10,9 +12,14 @@ from urllib.request import Request, urlopen
 from common.address import masked
 from common.errors import AccessRefused, BrokerUnavailable, ConfigError
 from common.topology import Binding
-from ops.differences import Found
+from ops.differences import Found, sorted_arguments
 
 SECONDS = 10.0
+NOT_FOUND = 404
+
+
+class _NotThere(BrokerUnavailable):
+    """What was asked for does not exist."""
 
 
 class Management:
@@ -47,19 +54,38 @@ class Management:
                 if (limit := _consumer_timeout(one)) is not None
             },
             bindings=frozenset(
-                Binding(str(one["source"]), str(one["destination"]), str(one["routing_key"]))
-                for one in self._get(f"/bindings/{self._vhost}")
-                if one["destination_type"] == "queue" and one["source"]
+                _binding(one) for one in self._get(f"/bindings/{self._vhost}") if one["source"]
             ),
         )
 
+    def messages(self) -> Mapping[str, int | None]:
+        """Return what each queue holds, ready or in somebody's hands; None: not known yet.
+
+        A statistic, so some seconds late. Raises BrokerUnavailable or AccessRefused.
+        """
+        listed = self._get(f"/queues/{self._vhost}")
+        return {str(one["name"]): one.get("messages") for one in listed}
+
     def unbind(self, binding: Binding) -> None:
-        """Remove a binding. Raises BrokerUnavailable or AccessRefused."""
-        place = f"e/{quote(binding.exchange, safe='')}/q/{quote(binding.queue, safe='')}"
+        """Remove a binding, if it is there. Raises BrokerUnavailable or AccessRefused."""
+        kind = "e" if binding.to_exchange else "q"
+        place = f"e/{quote(binding.exchange, safe='')}/{kind}/{quote(binding.queue, safe='')}"
         for one in self._get(f"/bindings/{self._vhost}/{place}"):
-            if one["routing_key"] == binding.key:
+            if _binding(one) == sorted_arguments(binding):
                 key = quote(str(one["properties_key"]), safe="")
-                self._call("DELETE", f"/bindings/{self._vhost}/{place}/{key}")
+                self._delete(f"/bindings/{self._vhost}/{place}/{key}")
+
+    def delete_queue(self, name: str) -> None:
+        """Delete a queue with what is in it, if it is there; raises as `unbind` does."""
+        self._delete(f"/queues/{self._vhost}/{quote(name, safe='')}")
+
+    def delete_exchange(self, name: str) -> None:
+        """Delete an exchange with its bindings, if it is there; raises as `unbind` does."""
+        self._delete(f"/exchanges/{self._vhost}/{quote(name, safe='')}")
+
+    def _delete(self, path: str) -> None:
+        with suppress(_NotThere):
+            self._call("DELETE", path)
 
     def _get(self, path: str) -> Any:
         return json.loads(self._call("GET", path))
@@ -78,12 +104,25 @@ class Management:
             if error.code in (401, 403):
                 raise AccessRefused(
                     f"TIDINGS_MANAGEMENT_URI: {self._where} refused this user; give it the tag "
-                    "'monitoring' ('management' to prune) and rights on the virtual host"
+                    "'monitoring' ('management' to prune or migrate) and rights on the virtual host"
                 ) from None
-            raise BrokerUnavailable(f"{self._where}: {method} {path}: {error}") from None
+            kind = _NotThere if error.code == NOT_FOUND else BrokerUnavailable
+            raise kind(f"{self._where}: {method} {path}: {error}") from None
         except (URLError, TimeoutError, OSError) as error:
             reason = getattr(error, "reason", error)
             raise BrokerUnavailable(f"{self._where} is not reachable: {reason}") from None
+
+
+def _binding(one: dict[str, Any]) -> Binding:
+    return sorted_arguments(
+        Binding(
+            str(one["source"]),
+            str(one["destination"]),
+            str(one["routing_key"]),
+            tuple((one.get("arguments") or {}).items()),
+            to_exchange=one["destination_type"] == "exchange",
+        )
+    )
 
 
 def _consumer_timeout(queue: dict[str, Any]) -> float | None:

@@ -12,15 +12,24 @@ from pydantic.fields import FieldInfo
 from common import errors
 from common.deadletter import Reason
 from common.group_topology import group_topology
+from common.homes import home_of, home_topology
 from common.instruments import Instrument
 from common.metrics import Metrics
 from common.settings import Settings, variable_of
-from common.topology import EVENTS, UNROUTED
+from common.topology import EVENTS, UNROUTED, Topology
 from consumer.settings import ConsumerSettings
 from ops.settings import OpsSettings
 from producer.settings import ProducerSettings
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference.md"
+
+KEYED = home_of("GROUP", "key", 16)
+"""The example of a partitioned home."""
+
+HOMES = f"""\
+Of a group called `GROUP`, on RabbitMQ 4.x; `{EVENTS}` and `{UNROUTED}` belong to all. Its events
+wait in `GROUP` with `TIDINGS_ORDER` `any`, `lifo` or `priority`, in `GROUP.fifo` with `fifo`, and
+with `key` in as many queues as there are partitions, such as those of `{KEYED.entrance}`."""
 
 REASONS = {
     Reason.MALFORMED: "the body is no JSON or no CloudEvent, or a property or header unreadable",
@@ -65,7 +74,7 @@ def page() -> str:
         "## Exit codes",
         _table(("code", "meaning"), ((str(code), text) for code, text in EXIT_CODES.items())),
         "## Topology",
-        f"Of a group called `GROUP`, on RabbitMQ 4.x; `{EVENTS}` and `{UNROUTED}` belong to all.",
+        HOMES,
         _table(("exchange", "type", "arguments"), _exchanges()),
         _table(("queue", "arguments"), _queues()),
     ]
@@ -93,13 +102,24 @@ def _metrics() -> Iterator[tuple[str, ...]]:
 
 
 def _exchanges() -> Iterator[tuple[str, ...]]:
-    for one in group_topology("GROUP", (), longest_delay=1).exchanges:
+    for one in _topology().exchanges:
         yield f"`{one.name}`", one.type, _arguments(dict(one.arguments))
 
 
 def _queues() -> Iterator[tuple[str, ...]]:
-    for one in group_topology("GROUP", (), longest_delay=1).queues:
-        yield f"`{one.name}`", _arguments(one.arguments_for((4, 3)))
+    for one in _topology().queues:
+        number = one.name.removeprefix(f"{KEYED.entrance}.")
+        if number == "0":
+            last = KEYED.partition(KEYED.partitions - 1)
+            yield f"`{one.name}` … `{last}`", _arguments(one.arguments_for((4, 3)))
+        elif not number.isdigit():
+            yield f"`{one.name}`", _arguments(one.arguments_for((4, 3)))
+
+
+def _topology() -> Topology:
+    """Return what a group has in any order, and then what its ordered homes are made of."""
+    anyhow = group_topology("GROUP", (), longest_delay=1)
+    return anyhow + home_topology(home_of("GROUP", "fifo", 0)) + home_topology(KEYED)
 
 
 def _arguments(arguments: dict[str, str | int]) -> str:

@@ -40,8 +40,9 @@ def least_rights(group: str) -> tuple[Rights, ...]:
         Rights(
             "consumer",
             NOTHING,
-            rf"^{mine}\.(dead|suspects|delay\..*)$",
-            rf"^{mine}(\.suspects)?$",
+            rf"^{mine}\.(dead|suspects|begun|delay\..*)$",
+            # Its queues, in whichever home; and to see that the group lives or moves elsewhere.
+            rf"^{mine}(\.(suspects|begun|fifo|key[0-9]+(\..*)?|to-.*))?$",
         ),
         Rights("topology", all_of_it, all_of_it, all_of_it),
     )

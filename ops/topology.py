@@ -8,18 +8,21 @@ from argparse import Namespace
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from common.broker import connect
+from common.broker import Connection, connect
 from common.duration import seconds
 from common.errors import EXIT_CONFIG, EXIT_OK, ConfigError, TopologyMismatch
+from common.homes import Home
 from common.service import say_error
 from common.settings import load
 from common.topology import Topology, delay_topology, tiers_up_to
-from consumer.plan import registry_for, topology_for
+from consumer.plan import home_for, registry_for, topology_for
 from consumer.registry import Handler
+from consumer.residence import residence
 from consumer.settings import ConsumerSettings
 from consumer.timeouts import refuse_too_long, too_long
 from ops.command import Stop, run, say
 from ops.differences import Difference, Found, differences
+from ops.leads import leads_of
 from ops.management import Management
 from ops.rights import least_rights
 from ops.settings import OpsSettings
@@ -40,6 +43,11 @@ class Wanted:
         return self.settings.group
 
     @property
+    def home(self) -> Home:
+        """Where its events wait."""
+        return home_for(self.settings)
+
+    @property
     def uri(self) -> str:
         """The broker's address, with its password."""
         return self.settings.uri
@@ -54,30 +62,32 @@ class Wanted:
         if self.management is None:
             return []
         found = self.management.found()
-        return [*differences(self.topology, found, self.group), *self._too_long(found)]
+        return [*differences(self.topology, found, self.home), *self._too_long(found)]
 
     def _too_long(self, found: Found) -> Iterator[Difference]:
-        """Compare the handlers' timeouts with the one that the broker has for the group's queue."""
-        limit = found.consumer_timeouts.get(self.group)
-        if limit is None:
-            return
-        problem = too_long(
-            self.handlers, consumer_timeout=limit, drain_timeout=self.settings.drain_timeout
-        )
-        if problem is not None:
-            yield Difference(f"queue '{self.group}'", problem)
+        """Compare the handlers' timeouts with those that the broker has for the home's queues."""
+        for queue in self.home.queue_names:
+            limit = found.consumer_timeouts.get(queue)
+            if limit is None:
+                continue
+            problem = too_long(
+                self.handlers, consumer_timeout=limit, drain_timeout=self.settings.drain_timeout
+            )
+            if problem is not None:
+                yield Difference(f"queue '{queue}'", problem)
 
 
 def plan(options: Namespace) -> int:
     """Print what is needed, what differs where that can be seen, and the rights for it."""
     wanted = _wanted(options)
     print(f"# needed by group '{wanted.group}' and the producer")
+    print(f"# order {wanted.settings.order}, home {wanted.home.name}: {wanted.home.entrance_said}")
     for exchange in wanted.topology.exchanges:
         print(f"exchange  {exchange.name}  {exchange.type}  {_said(dict(exchange.arguments))}")
     for queue in wanted.topology.queues:
         print(f"queue     {queue.name}  {_said(queue.arguments_for((4, 3)))}")
-    for binding in wanted.topology.bindings:
-        print(f"binding   {binding.exchange} -> {binding.queue}  {binding.key}".rstrip())
+    for lead in leads_of(wanted.topology.bindings):
+        print(f"binding   {lead.exchange} -> {lead.to}  {lead.keys}".rstrip())
     print("\n# least rights, with TIDINGS_TOPOLOGY=check; TOPOLOGY is who runs `topology apply`")
     for rights in least_rights(wanted.group):
         print(rights.command(wanted.vhost))
@@ -125,6 +135,7 @@ def apply(options: Namespace) -> int:
 
     async def work(_: Stop) -> int:
         async with connect(wanted.uri, name="tidings topology apply") as connection:
+            await _refuse_a_second_home(connection, wanted.home)
             await connection.ensure(wanted.topology, "declare")
         say("everything that is needed exists")
         return EXIT_OK
@@ -136,6 +147,16 @@ def apply(options: Namespace) -> int:
                 wanted.management.unbind(one.stale)
                 say(f"unbound: {one.what}")
     return code
+
+
+async def _refuse_a_second_home(connection: Connection, home: Home) -> None:
+    """Raise TopologyMismatch where the group lives elsewhere, or moves there."""
+    away = await residence(connection, home)
+    if away is not None:
+        raise TopologyMismatch(
+            f"group '{home.group}' is moving from the order '{home.name}' to '{away.name}': run "
+            f"`tidings topology migrate` with {away.asked_by} to its end"
+        )
 
 
 def _wanted(options: Namespace) -> Wanted:

@@ -1,9 +1,9 @@
 """One live connection: publish, subscribe, declare. Once lost, a new one takes its place."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 import aio_pika
 from aiormq.abc import AbstractConnection
@@ -17,7 +17,9 @@ from common.broker.fastlane.publisher import Publisher
 from common.broker.fastlane.transport import Lane
 from common.errors import AccessRefused, BrokerUnavailable, TopologyMismatch
 from common.message import Answer, Delivery, Publishing
-from common.topology import Topology
+from common.topology import Exchange, Queue, Topology
+
+T = TypeVar("T")
 
 PUBLISH_SECONDS = 10.0
 WATCH_SECONDS = 1.0
@@ -93,6 +95,11 @@ class Connection:
         `on_delivery` is called in the order of the queue and must not block. Raises
         TopologyMismatch, AccessRefused or BrokerUnavailable.
         """
+        return await self._while_open(self._subscribe(queue, prefetch, on_delivery))
+
+    async def _subscribe(
+        self, queue: str, prefetch: int, on_delivery: Callable[[Delivery], None]
+    ) -> Subscription:
         try:
             async with lost_is_unavailable():
                 channel = await self._amqp.channel(publisher_confirms=False, timeout=RPC_SECONDS)
@@ -111,18 +118,24 @@ class Connection:
 
     async def ensure(self, topology: Topology, mode: Literal["declare", "check"]) -> None:
         """Make sure that the topology is there: create what is missing, or only verify."""
-        if mode == "declare":
-            await self._declarer.declare(topology)
-        else:
-            await self._declarer.check(topology)
+        make = self._declarer.declare if mode == "declare" else self._declarer.check
+        await self._while_open(make(topology))
 
     async def depth(self, queue: str) -> int:
         """Return the messages ready in a queue; raises TopologyMismatch when it is gone."""
-        return await self._declarer.depth(queue)
+        return await self._while_open(self._declarer.depth(queue))
+
+    async def consumers(self, queue: str) -> int:
+        """Return how many consumers a queue has; raises TopologyMismatch when it is gone."""
+        return await self._while_open(self._declarer.consumers(queue))
+
+    async def exists(self, item: Exchange | Queue) -> bool:
+        """Tell whether an exchange or queue of this name is there, and may be seen."""
+        return await self._while_open(self._declarer.exists(item))
 
     async def hold(self, name: str) -> bool:
         """Hold a name for as long as this connection lives; False while another one has it."""
-        return await self._declarer.hold(name)
+        return await self._while_open(self._declarer.hold(name))
 
     async def drop(self, reason: str) -> None:
         """Drop the socket without a word, as a process that dies does.
@@ -147,6 +160,21 @@ class Connection:
         finally:  # also when who closes it is cancelled
             self._lane.abort()
             self._end("closed")
+
+    async def _while_open(self, work: Coroutine[Any, Any, T]) -> T:
+        """Wait for RPCs while it is open: closed by the broker, aiormq lets some wait on."""
+        task = asyncio.ensure_future(work)
+        closed = asyncio.ensure_future(self.closed.wait())
+        try:
+            await asyncio.wait((task, closed), return_when=asyncio.FIRST_COMPLETED)
+            if task.done():
+                return task.result()
+            raise BrokerUnavailable(self.reason or "the connection was lost")
+        finally:
+            closed.cancel()
+            if not task.done():
+                task.add_done_callback(_seen)
+                task.cancel()
 
     async def _watch(self) -> None:
         """Drop a silent peer."""
@@ -179,6 +207,12 @@ async def connect(uri: str, *, name: str) -> AsyncIterator[Connection]:
         yield connection
     finally:
         await connection.close()
+
+
+def _seen(task: "asyncio.Task[Any]") -> None:
+    """Look at the error of what nobody waits for any more."""
+    if not task.cancelled():
+        task.exception()
 
 
 def _version(amqp: AbstractConnection) -> tuple[int, int]:

@@ -19,6 +19,7 @@ from aiormq.exceptions import (
     ChannelNotFoundEntity,
     ChannelPreconditionFailed,
 )
+from pamqp.commands import Queue as QueueMethods
 from pamqp.common import FieldValue
 
 from common.errors import AccessRefused, BrokerUnavailable, TopologyMismatch
@@ -75,8 +76,21 @@ class Declarer:
 
         Raises TopologyMismatch when it is gone, AccessRefused or BrokerUnavailable.
         """
+        return (await self._look_at(queue)).message_count or 0
+
+    async def consumers(self, queue: str) -> int:
+        """Return how many consumers a queue has; raises as `depth` does."""
+        return (await self._look_at(queue)).consumer_count or 0
+
+    async def exists(self, item: Exchange | Queue) -> bool:
+        """Tell whether there is an exchange or a queue of this name. Raises BrokerUnavailable.
+
+        What this user may not see counts as not there.
+        """
         async with self._one, lost_is_unavailable():
-            return await self._depth(queue)
+            if isinstance(item, Queue):
+                return await self._exists(self._passive_queue, item, hidden=False)
+            return await self._exists(self._passive_exchange, item, hidden=False)
 
     async def hold(self, name: str) -> bool:
         """Declare an exclusive queue of this name; False while another connection holds it.
@@ -128,10 +142,14 @@ class Declarer:
             )
             raise TopologyMismatch(message)
 
-    async def _depth(self, queue: str) -> int:
+    async def _look_at(self, queue: str) -> QueueMethods.DeclareOk:
+        async with self._one, lost_is_unavailable():
+            return await self._counted(queue)
+
+    async def _counted(self, queue: str) -> QueueMethods.DeclareOk:
         channel = await self._open()
         try:
-            found = await channel.queue_declare(queue, passive=True, timeout=RPC_SECONDS)
+            return await channel.queue_declare(queue, passive=True, timeout=RPC_SECONDS)
         except ChannelNotFoundEntity:
             message = f"queue '{queue}' does not exist; start a consumer of that group once"
             raise TopologyMismatch(message) from None
@@ -140,7 +158,6 @@ class Declarer:
             raise AccessRefused(message) from None
         except _LOST as error:
             raise BrokerUnavailable(_lost(error)) from None
-        return found.message_count or 0
 
     async def _declare_queue_or_warn(self, queue: Queue) -> None:
         try:
@@ -169,8 +186,13 @@ class Declarer:
             raise BrokerUnavailable(f"{what}: {_lost(error)}") from None
 
     async def _exists(
-        self, look: Callable[[AbstractChannel, T], Awaitable[object]], item: T
+        self,
+        look: Callable[[AbstractChannel, T], Awaitable[object]],
+        item: T,
+        *,
+        hidden: bool = True,
     ) -> bool:
+        """Tell whether `item` is there; `hidden`: the answer where this user may not see it."""
         channel = await self._open()
         try:
             await look(channel, item)
@@ -179,9 +201,9 @@ class Declarer:
                 return False
             raise BrokerUnavailable(_lost(error)) from None  # it exists, and is down
         except ChannelAccessRefused:
-            # 4.3 refuses even to say whether a queue exists to a user without rights on it. The
-            # first publish or consume tells; until then it counts as there.
-            return True
+            # 4.3 refuses even to say whether a queue exists to a user without rights on it. What
+            # we need counts as there: the first publish or consume tells.
+            return hidden
         except _LOST as error:
             raise BrokerUnavailable(_lost(error)) from None
         return True

@@ -91,6 +91,9 @@ class Supervisor:
                     self._up(connection, again=connects > 1)
                     await session(connection)
                     reason = connection.reason or "session ended"
+                if connection.dropped:  # on purpose: there is nothing to wait for
+                    self._log.info("connecting_anew", reason=reason)
+                    continue
             except AccessRefused as error:
                 refusals += 1
                 if refusals >= (REFUSALS_LATER if connects else REFUSALS):

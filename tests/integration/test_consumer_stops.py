@@ -149,7 +149,10 @@ async def test_a_stop_while_it_subscribes_hands_back_each_event_once(
         for number in range(4):
             await connection.publish(Publishing("events", "a", Message(b"%d" % number)))
         async with asyncio.TaskGroup() as tasks:
-            lanes = Lane(group, process, 4, 10), Lane(suspects_name(group), process, 1, 1)
+            lanes = (
+                Lane(group, process, 4, lambda _: 10),
+                Lane(suspects_name(group), process, 1, lambda _: 1),
+            )
             intake = Intake(*lanes, tasks, Health(), Metrics())
             session = tasks.create_task(intake.session(connection))
             await asyncio.sleep(0)

@@ -56,7 +56,7 @@ def all_parsers(parser: argparse.ArgumentParser, name: str = "tidings") -> dict[
 
 def test_each_command_has_an_example_in_its_help() -> None:
     texts = all_parsers(build_parser())
-    assert len(texts) == 25
+    assert len(texts) == 26
     for name, text in texts.items():
         assert name == "tidings" or f"example: {name}" in text
 

@@ -41,8 +41,8 @@ def delivery(channel: Channel, tag: int) -> Delivery:
 
 
 def intake(process: object, tasks: asyncio.TaskGroup, concurrency: int = 2) -> Intake:
-    main = Lane("g", process, concurrency, 10)  # type: ignore[arg-type] # a function of the test's
-    alone = Lane("g.suspects", process, 1, 1)  # type: ignore[arg-type] # as above
+    main = Lane("g", process, concurrency, lambda _: 10)  # type: ignore[arg-type] # a function of the test's
+    alone = Lane("g.suspects", process, 1, lambda _: 1)  # type: ignore[arg-type] # as above
     return Intake(main, alone, tasks, Health(), Metrics())
 
 

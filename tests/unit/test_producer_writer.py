@@ -6,6 +6,8 @@ from hypothesis import strategies as st
 
 from common.errors import InvalidEvent
 from common.event import Event
+from common.slot import SLOT, slot_of
+from producer.outbox.rows import publishing_of, row_of
 from producer.schedule import Every, Tick, moment
 from producer.source import Source
 from producer.ticker import TICKER, tick
@@ -85,6 +87,27 @@ def test_the_event_type_is_the_routing_key_of_the_exchange_events() -> None:
 
     assert (publishing.exchange, publishing.routing_key) == ("events", "order.created")
     assert publishing.message.app_id == "shop"
+
+
+def test_an_event_of_a_key_has_its_slot_on_every_way_it_can_take() -> None:
+    """By a tick, at once, with a priority, delayed; and read back from a row of the outbox."""
+    mine, due = writer(), Tick(1, 5_000_000)
+    event = Event("price", subject="apples")
+    ticked = mine.of_tick(event, SOURCE, due, 0)
+    fresh = mine.fresh(event)
+
+    ways = [
+        mine.publishing(ticked),
+        mine.publishing(fresh),
+        mine.publishing(fresh, priority=7),
+        mine.publishing(fresh, delay=7.5),
+    ]
+
+    for one in ways:
+        assert one.message.headers == {SLOT: slot_of("apples")}
+        assert publishing_of(row_of(one)) == one
+    assert ways[3].exchange == "events.delay.v1.8s"
+    assert not mine.publishing(mine.fresh(Event("price"))).message.headers
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,14 @@ import struct
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import lru_cache
+from types import MappingProxyType
 
 from common.broker.fastlane.wire import SHORT_MAX, FrameError, read_short, text_of
 from common.message import NO_HEADERS, UNREADABLE, HeaderValue
 
+SMALL = 32
+"""Bytes of a table that is decoded once and kept."""
 MAX_DEPTH = 64
 """Tables within tables; nobody writes so, but a sender may try."""
 
@@ -53,7 +57,15 @@ class Headers(Mapping[str, HeaderValue]):
 
 def headers_of(raw: bytes) -> Mapping[str, HeaderValue]:
     """Return the headers of a table's content (without its length)."""
-    return Headers(raw) if raw else NO_HEADERS
+    if not raw:
+        return NO_HEADERS
+    return Headers(raw) if len(raw) > SMALL else _shared(raw)
+
+
+@lru_cache(maxsize=256)
+def _shared(raw: bytes) -> Mapping[str, HeaderValue]:
+    """Decode a table that many messages have, as that of a slot; nobody can change it."""
+    return MappingProxyType(dict(Headers(raw)))
 
 
 def decode_table(raw: bytes) -> dict[str, HeaderValue]:
@@ -69,6 +81,19 @@ def encode_table(headers: Mapping[str, HeaderValue]) -> bytes:
 
     Raises FrameError for half a surrogate pair, which no bytes stand for.
     """
+    if len(headers) == 1:
+        ((name, value),) = headers.items()
+        if isinstance(value, str) and len(value) < SMALL:
+            return _one_text(name, value)
+    return _encoded(headers)
+
+
+@lru_cache(maxsize=256)
+def _one_text(name: str, value: str) -> bytes:
+    return _encoded({name: value})
+
+
+def _encoded(headers: Mapping[str, HeaderValue]) -> bytes:
     parts: list[bytes] = []
     try:
         for name, value in headers.items():
