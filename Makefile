@@ -12,7 +12,7 @@ CODE   := common producer consumer ops tidings tests examples benchmarks .ci
 LOCK   := $(VENV)/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --quiet \
           --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 
-.PHONY: help run env test unit faults cover check manifests images containers fmt docs bench safety straight lock build clean
+.PHONY: help run env test unit faults order cover check manifests images containers fmt docs bench safety straight lock build clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -21,17 +21,18 @@ run: $(VENV)/.run-stamp  ## broker, producer and two consumers to look at (RUN_S
 	@$(VENV)/bin/python -m ops.demo
 
 # These have targets of their own: they need tools, a Docker engine, or much time.
-APART := --ignore=tests/manifests --ignore=tests/images --ignore=tests/faults
+APART := --ignore=tests/manifests --ignore=tests/images --ignore=tests/faults --ignore=tests/order
 
 env:  ## .env files with a random password, for compose and k8s/overlays/dev
 	@$(PYTHON) -m ops.env_file
 
+# Serial ones have brokers of their own: two at a time, and nothing beside them.
 # The tests themselves ignore AMQP_URI and TIDINGS_* (tests/conftest.py). 5 is pytest's "no tests":
 # with TEST_AMQP_URI all serial ones are deselected.
 test: $(VENV)/.dev-stamp  ## all tests, on the broker versions that are there
 	@failed=0; \
 	$(PYTEST) -n $(WORKERS) -m "not serial" $(APART) --junitxml=$(REPORTS)/parallel.xml || failed=1; \
-	$(PYTEST) -m serial $(APART) --junitxml=$(REPORTS)/serial.xml || test $$? -eq 5 || failed=1; \
+	$(PYTEST) -n 2 -m serial $(APART) --junitxml=$(REPORTS)/serial.xml || test $$? -eq 5 || failed=1; \
 	exit $$failed
 
 unit: $(VENV)/.dev-stamp  ## the tests that need no broker
@@ -39,6 +40,9 @@ unit: $(VENV)/.dev-stamp  ## the tests that need no broker
 
 faults: $(VENV)/.dev-stamp  ## what is tested of which fault, a table; with the long campaigns
 	@$(PYTEST) -m fault --fault-table tests/integration tests/faults --junitxml=$(REPORTS)/faults.xml
+
+order: $(VENV)/.dev-stamp  ## 100,000 events through all faults in each order, hours (ORDER_EVENTS=2000, ORDER_SEEDS=1,2)
+	@$(PYTEST) tests/order --junitxml=$(REPORTS)/order.xml
 
 cover: $(VENV)/.dev-stamp  ## which lines and branches the unit tests reach
 	@$(PYTEST) -n $(WORKERS) tests/unit --cov --cov-report=term-missing:skip-covered
@@ -69,7 +73,7 @@ fmt: $(VENV)/.dev-stamp  ## format, and repair what ruff can
 docs: $(VENV)/.dev-stamp  ## write the generated parts of docs/ anew
 	@$(VENV)/bin/python -m ops.reference
 
-bench: $(VENV)/.dev-stamp  ## measure beside peers, 25 minutes (BENCH_QUICK=1, BENCH_ONLY=tidings,pika, BENCH_WRITE=1)
+bench: $(VENV)/.dev-stamp  ## measure beside peers, 30 minutes (BENCH_QUICK=1, BENCH_ONLY=tidings,pika, BENCH_WHAT=order, BENCH_WRITE=1)
 	@$(VENV)/bin/python -m benchmarks
 
 safety: $(VENV)/.dev-stamp  ## what becomes of bad events beside peers, 6 minutes (SAFETY_ONLY=tidings, SAFETY_WHAT=raises, SAFETY_WRITE=1)

@@ -10,7 +10,7 @@ import sys
 import time
 from types import FrameType
 
-from benchmarks import goals, outbox, page, tables
+from benchmarks import goals, order, outbox, page, tables
 from benchmarks.broker import Address, broker_for
 from benchmarks.contestants import ALL, BUILD, Contestant, NotInstalled
 from benchmarks.cores import Cores
@@ -58,9 +58,11 @@ def _run(options: Options, cores: Cores, address: Address) -> int:
         beside = results.of("publish", "faststream")
         plain = beside["per_second"] if isinstance(beside, dict) else None
         lines += outbox.measure(address.uri, cores, options.sizes, plain)
+    if "order" in options.what and any(one.name == "tidings" for one in chosen):
+        order.measure(address.uri, cores, options.sizes, results)
     measured = [line for table in tables.TABLES for line in tables.render(table, chosen, results)]
     remarks = [*results.remarks(), ""] if results.remarks() else []
-    lines = [*measured, *remarks, *goals.render(results), *lines]
+    lines = [*measured, *order.render(results), *remarks, *goals.render(results), *lines]
     print("\n" + "\n".join(lines))
     print(f"{time.monotonic() - began:.0f} s in all", flush=True)
     _keep_numbers(results)

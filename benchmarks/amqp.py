@@ -8,7 +8,7 @@ import re
 import socket
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote, urlsplit
@@ -54,6 +54,25 @@ class Template:
         return re.split(re.escape(MARKER.encode()), b"".join(frames))
 
 
+class Confirms:
+    """How many publishes are confirmed without a gap: several queues confirm in no order."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._ahead: set[int] = set()
+
+    def take(self, tag: int, *, all_before: bool) -> None:
+        """Take what the broker confirms."""
+        if all_before:
+            self.count = max(self.count, tag)
+            self._ahead = {one for one in self._ahead if one > self.count}
+        elif tag > self.count:
+            self._ahead.add(tag)
+        while self.count + 1 in self._ahead:
+            self.count += 1
+            self._ahead.remove(self.count)
+
+
 class Broker:
     """One connection with one channel, in confirm mode. What is refused raises BrokerRefused."""
 
@@ -63,7 +82,8 @@ class Broker:
         self._socket = socket.create_connection((str(where.hostname), where.port or 5672), TIMEOUT)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._buffer = bytearray()
-        self._published = self._confirmed = 0
+        self._published = 0
+        self._confirms = Confirms()
         self._socket.sendall(b"AMQP\x00\x00\x09\x01")
         self._wait_for(_START)
         login = "\0".join(
@@ -83,8 +103,11 @@ class Broker:
 
     def depth(self, queue: str) -> int:
         """Return how many messages of the queue are ready."""
-        answer = self._ask(_DECLARE, _DECLARE_OK, b"\0\0", _short(queue), b"\x01", _table())
-        return int.from_bytes(answer[1 + answer[0] :][:4], "big")
+        return self._counts(queue)[0]
+
+    def consumers(self, queue: str) -> int:
+        """Return how many consumers the queue has; of a single active one, only that counts."""
+        return self._counts(queue)[1]
 
     def purge(self, queue: str) -> None:
         """Remove the messages of the queue that are ready."""
@@ -123,19 +146,27 @@ class Broker:
             time.sleep(0.1)
         raise BrokerRefused(f"the queue {queue} is empty")
 
-    def fill(self, template: Template, events: int) -> None:
-        """Publish copies with ids of their own, and wait until all are confirmed."""
-        pieces = template.pieces()
+    def fill(self, templates: Sequence[Template], events: int) -> None:
+        """Publish copies of each in turn, with ids of their own; wait until all are confirmed."""
+        pieces = [template.pieces() for template in templates]
         for first in range(0, events, BATCH):
             count = min(BATCH, events - first)
             self._socket.sendall(
-                b"".join(identity(n).encode().join(pieces) for n in range(first, first + count))
+                b"".join(
+                    identity(n).encode().join(pieces[n % len(pieces)])
+                    for n in range(first, first + count)
+                )
             )
             self._published += count
-            while self._published - self._confirmed > IN_FLIGHT:
+            while self._published - self._confirms.count > IN_FLIGHT:
                 self._wait_for(_ACK)
-        while self._confirmed < self._published:
+        while self._confirms.count < self._published:
             self._wait_for(_ACK)
+
+    def _counts(self, queue: str) -> tuple[int, int]:
+        answer = self._ask(_DECLARE, _DECLARE_OK, b"\0\0", _short(queue), b"\x01", _table())
+        messages, consumers = struct.unpack(">II", answer[1 + answer[0] :][:8])
+        return messages, consumers
 
     def _ask(self, method: tuple[int, int], answer: tuple[int, int], *arguments: bytes) -> bytes:
         self._send(method, *arguments, channel=1)
@@ -154,8 +185,9 @@ class Broker:
             if method in (_CLOSE, _CHANNEL_CLOSE):
                 raise BrokerRefused(_read_short(arguments[2:])[0])
             if method == _ACK:
-                # A queue confirms in order, so the last tag stands for all before it.
-                self._confirmed = max(self._confirmed, int.from_bytes(arguments[:8], "big"))
+                self._confirms.take(
+                    int.from_bytes(arguments[:8], "big"), all_before=bool(arguments[8])
+                )
             if method in wanted:
                 return (method[0], method[1]), arguments
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from benchmarks import order
 from benchmarks.contestants import ALL, OURS
 from benchmarks.rounds import Results
 
@@ -69,6 +70,21 @@ def _of_best(measure: str, value: str) -> Callable[[Results], float | None]:
     return number
 
 
+def _order(way: order.Way) -> Callable[[Results], float | None]:
+    """Events a second in this order."""
+    return lambda results: _value(results, order.MEASURE, "per_second", way.label)
+
+
+def _shared_keys(results: Results) -> float | None:
+    return _ratio(_order(order.KEY_SHARED)(results), _order(order.ANY_SHARED)(results))
+
+
+def _of_fifo(results: Results) -> float | None:
+    """Microseconds of time that it takes more for an event than `any`, one at a time."""
+    fifo, single = _order(order.FIFO)(results), _order(order.SINGLE)(results)
+    return 1e6 / fifo - 1e6 / single if fifo and single else None
+
+
 def _ratio(over: float | None, under: float | None) -> float | None:
     return over / under if over is not None and under else None
 
@@ -89,6 +105,8 @@ GOALS: Final = (
     Goal("latency p50 over the best Python peer's", 1, _of_best("latency", "p50_ms"), digits=2),
     Goal("memory while events wait, MiB", 80, _plain("memory", "peak_mib")),
     Goal("retry, our CPU over the best Python peer's", 0.25, _of_best("retry", "cpu_us"), digits=2),
+    Goal("`key`, 3 processes, events/s over `any`'s", 0.7, _shared_keys, at_least=True, digits=2),
+    Goal("`fifo`, its own µs for an event", 150, _of_fifo),
 )
 
 

@@ -51,7 +51,7 @@ class Session:
         """Let so many events wait in its queue, and nothing else. Raises Failed."""
         with closing(Broker(self.uri)) as broker:
             broker.empty(one.queue)
-            broker.fill(self.templates[one.name], events)
+            broker.fill((self.templates[one.name],), events)
             found = broker.wait_for_depth(one.queue, lambda depth: depth == events, within=30)
         if found != events:
             raise Failed(f"{found} of {events} events wait in {one.queue}")

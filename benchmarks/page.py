@@ -45,6 +45,11 @@ with an id of its own.
   with a prefetch of 100 they do not see how long it is); the peak of resident memory while the
   consumer works on them for {seconds:g} s, and how much memory grows meanwhile. One round.
 - **Outbox on disk**: see benchmarks/outbox.py. Every publish waits until the event is safe.
+- **Order**: {ordered:,} events of 1,000 subjects wait, each with its slot, for each order that a
+  group may ask for; medians of {turns} round(s). The processes are up before, share the partitions
+  where there are any, and begin together; from the first handled event to the last of all of them,
+  CPU time of all of them. Several processes share the clients' core. For `priority`, the events
+  have priorities 0 to 9. See benchmarks/order.py.
 - **To the first event**: from starting the process to the first line of the handler.
 
 `python -m benchmarks --help` says how to run a part of it.
@@ -83,6 +88,8 @@ def write(
             retried=sizes.retried,
             seconds=sizes.seconds,
             waiting=sizes.waiting,
+            ordered=sizes.ordered,
+            turns=sizes.turns,
             window=WINDOW,
             rate=RATE,
         ),

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
@@ -33,11 +33,17 @@ class Process:
         core: int | None,
         log: Path,
         environment: Mapping[str, str],
+        log_events: Collection[str] = (),
+        told: bool = False,
     ) -> None:
-        """Start it. What it says other than results goes to `log`."""
+        """Start it. What it says other than results goes to `log`.
+
+        `log_events`: lines of its JSON log that are results, too. `told`: it reads its stdin.
+        """
         log.parent.mkdir(parents=True, exist_ok=True)
         self._log_path = log
         self._log: IO[bytes] = log.open("wb")
+        self._events = [f'"event":"{name}"'.encode() for name in log_events]
         self._said: queue.Queue[dict[str, Any] | None] = queue.Queue()
         with pinned(core):
             self.started_ns = time.time_ns()
@@ -45,7 +51,7 @@ class Process:
                 command,
                 cwd=ROOT,
                 env={**os.environ, **environment},
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE if told else subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=self._log,
                 start_new_session=True,
@@ -66,6 +72,8 @@ class Process:
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
         self._reader.join(timeout=5)
+        if self._process.stdin is not None:
+            self._process.stdin.close()
         self._log.close()
 
     def wait_for(self, what: str, *, within: float) -> dict[str, Any]:
@@ -80,6 +88,24 @@ class Process:
                 raise Failed(self._reason())
             if said["bench"] == what:
                 return said
+
+    def heard(self) -> list[dict[str, Any]]:
+        """Return the results that are there already. Raises Failed when it has ended."""
+        found = []
+        with contextlib.suppress(queue.Empty):
+            while (said := self._said.get_nowait()) is not None:
+                found.append(said)
+            raise Failed(self._reason())
+        return found
+
+    def tell(self, what: str) -> None:
+        """Write a line to its stdin. Raises Failed when it has ended."""
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(f"{what}\n".encode())
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            raise Failed(self._reason()) from None
 
     def wait(self, *, within: float) -> None:
         """Wait until it ends by itself. Raises Failed when it does not, or not well."""
@@ -96,8 +122,11 @@ class Process:
         for line in self._process.stdout:
             if line.startswith(b'{"bench":'):
                 self._said.put(json.loads(line))
-            else:
-                self._log.write(line)
+                continue
+            self._log.write(line)
+            if any(event in line for event in self._events):
+                said = json.loads(line)
+                self._said.put({**said, "bench": said["event"]})
         self._said.put(None)
 
     def _reason(self) -> str:

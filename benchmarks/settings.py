@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 WHAT = (
     *("start", "idle", "consume", "awaits", "publish", "single"),
-    *("latency", "retry", "memory", "first", "outbox"),
+    *("latency", "retry", "memory", "first", "outbox", "order"),
 )
 
 
@@ -24,10 +24,32 @@ class Sizes:
     """Of latency and of work on a long queue."""
     waiting: int
     """Events in the long queue, for ours; a tenth of it for peers: to fill it takes minutes."""
+    ordered: int
+    """Events that wait for each order."""
+    turns: int
+    """Rounds of the orders."""
 
 
-FULL = Sizes(rounds=5, events=20_000, single=2_000, retried=1_000, seconds=3, waiting=1_000_000)
-QUICK = Sizes(rounds=1, events=3_000, single=300, retried=500, seconds=1.5, waiting=50_000)
+FULL = Sizes(
+    rounds=5,
+    events=20_000,
+    single=2_000,
+    retried=1_000,
+    seconds=3,
+    waiting=1_000_000,
+    ordered=60_000,
+    turns=3,
+)
+QUICK = Sizes(
+    rounds=1,
+    events=3_000,
+    single=300,
+    retried=500,
+    seconds=1.5,
+    waiting=50_000,
+    ordered=9_000,
+    turns=1,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,4 +141,6 @@ def _sizes(given: argparse.Namespace) -> Sizes:
         retried=max(1, given.events // 10) if given.events else base.retried,
         seconds=base.seconds,
         waiting=given.waiting or base.waiting,
+        ordered=given.events or base.ordered,
+        turns=given.rounds or base.turns,
     )

@@ -73,6 +73,11 @@ def render(table: Table, contestants: Sequence[Contestant], results: Results) ->
     rows += [
         [one.name, *(_cell(column, one, results) for column in columns)] for one in contestants
     ]
+    return [f"### {table.title}", "", *aligned(rows), ""]
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return the lines of a Markdown table; the first row is its head."""
     widths = [max(len(row[index]) for row in rows) for index in range(len(rows[0]))]
     lines = [
         "| "
@@ -87,7 +92,7 @@ def render(table: Table, contestants: Sequence[Contestant], results: Results) ->
         "-" * (width + 2) if index == 0 else "-" * (width + 1) + ":"
         for index, width in enumerate(widths)
     )
-    return [f"### {table.title}", "", lines[0], f"{rule}|", *lines[1:], ""]
+    return [lines[0], f"{rule}|", *lines[1:]]
 
 
 def _cell(column: Column, one: Contestant, results: Results) -> str:

@@ -109,6 +109,11 @@ def begun_name(group: str) -> str:
     return f"{group}.begun"
 
 
+def looking_name(group: str) -> str:
+    """Name the exclusive queue of the replica that looks at the notes."""
+    return f"{group}.looking"
+
+
 def moving_name(group: str, home: Home) -> str:
     """Name the exchange that is there while `tidings topology migrate` moves a group to a home."""
     return f"{group}.to-{home.name}"

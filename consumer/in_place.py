@@ -5,6 +5,7 @@ along, and whoever takes the event up then counts from what its message says.
 """
 
 from collections import OrderedDict
+from hashlib import sha256
 
 from common.deadletter import Reason
 from common.history import History
@@ -22,13 +23,19 @@ BUGS_AT_MOST = 20
 """As often as the broker's own delivery limit would bear."""
 
 
+def identity_of(delivery: Delivery) -> str:
+    """Name an event without reading it: what is in it may be what kills."""
+    message = delivery.message
+    return sha256((message.message_id or "").encode(errors="replace") + message.body).hexdigest()
+
+
 class InPlace:
     """What `Process` does otherwise where nothing may overtake; `skips`: retries are copied."""
 
     def __init__(self, *, skips: bool) -> None:
         self.skips = skips
         self._histories: OrderedDict[Key, History] = OrderedDict()
-        self._bugs: OrderedDict[tuple[str | None, bytes], int] = OrderedDict()
+        self._bugs: OrderedDict[str, int] = OrderedDict()
 
     def keeps(self, outcome: Outcome) -> bool:
         """Whether the event stays in hand with this outcome, unsettled."""
@@ -49,7 +56,7 @@ class InPlace:
 
     def after_bug(self, delivery: Delivery, history: History, error: Exception) -> Verdict | None:
         """Count a bug of ours that it met; a verdict when it has met too many."""
-        key = (delivery.message.message_id, delivery.message.body[:100])
+        key = identity_of(delivery)
         times = self._bugs[key] = self._bugs.pop(key, 0) + 1
         if len(self._bugs) > MOST_REMEMBERED:
             self._bugs.popitem(last=False)

@@ -5,16 +5,16 @@ ended. The notes lie in the queue `GROUP.begun`, and whoever needs one looks thr
 """
 
 import asyncio
+import random
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from hashlib import sha256
+from contextlib import asynccontextmanager, suppress
 from uuid import uuid4
 
 from common.broker import Connection, Supervisor
-from common.errors import BrokerUnavailable, TopologyMismatch
-from common.homes import begun_name
+from common.errors import AccessRefused, BrokerUnavailable, TopologyMismatch
+from common.homes import begun_name, looking_name
+from common.logs import get_logger
 from common.message import Confirmed, Delivery, Message, Publishing
-from common.seldom import Seldom
 from consumer.suspicion import DEATHS_ALONE
 
 IDENTITY = "tidings-begun"
@@ -25,23 +25,24 @@ KEPT_SECONDS = 24 * 3600.0
 MOST_NOTES = 1000
 LOOK_SECONDS = 1.0
 """For the notes that were counted to arrive; another replica may be looking at them just now."""
-
-
-def identity_of(delivery: Delivery) -> str:
-    """Name an event without reading it: what is in it may be what kills."""
-    message = delivery.message
-    return sha256((message.message_id or "").encode(errors="replace") + message.body).hexdigest()
+TURN_SECONDS = 0.05
+"""Between two tries to be the one that looks."""
+BACK_SECONDS = 0.02
+"""Between two looks at whether the notes of others are back."""
 
 
 class Notes:
     """The notes of one group. Every method raises BrokerUnavailable: then the event comes again."""
 
     def __init__(self, group: str, consuming: Supervisor, publishing: Supervisor) -> None:
+        self._group = group
         self._queue = begun_name(group)
         self._consuming = consuming
         self._publishing = publishing
         self._instance = uuid4().hex
-        self._trouble = Seldom(10.0)
+        self._one = asyncio.Lock()
+        self._left: set[str] = set()
+        """Of runs that have ended, and whose note could not be taken away: at the next look."""
 
     async def begun(self, identity: str) -> int:
         """Note that a run of it begins; return how many processes ended in such a run before.
@@ -58,9 +59,11 @@ class Notes:
 
     async def ended(self, identity: str) -> None:
         """Take the note away: its run has ended, however it did."""
+        self._left.add(identity)
         async with self._notes_of(identity) as found:
             for note in found:
                 note.ack()
+        self._left.discard(identity)
 
     def _deaths(self, note: Delivery) -> int:
         """Count those before that note, and its own: of this process, only the connection went."""
@@ -80,10 +83,36 @@ class Notes:
 
     @asynccontextmanager
     async def _notes_of(self, identity: str) -> AsyncIterator[list[Delivery]]:
-        """Hold the notes of one event; all others go back at once."""
+        """Hold the notes of one event; all others go back at once. One looks at a time."""
         connection = self._consuming.live
         if connection is None:
             raise BrokerUnavailable("the connection was lost")
+        async with (
+            self._one,
+            self._turn(connection),
+            self._look(connection, identity) as found,
+        ):
+            yield found
+
+    @asynccontextmanager
+    async def _turn(self, connection: Connection) -> AsyncIterator[None]:
+        """Wait until no other replica looks: it would hold notes that we need."""
+        name = looking_name(self._group)
+        try:
+            while not await connection.hold(name):  # noqa: ASYNC110 - it ends in another process
+                await asyncio.sleep(TURN_SECONDS * (0.5 + random.random()))  # noqa: S311 - spread, no secret
+        except AccessRefused as error:
+            get_logger().warning("notes_without_a_turn", reason=str(error))
+            yield
+            return
+        try:
+            yield
+        finally:
+            with suppress(BrokerUnavailable):  # it ends with the connection
+                await connection.release(name)
+
+    @asynccontextmanager
+    async def _look(self, connection: Connection, identity: str) -> AsyncIterator[list[Delivery]]:
         found: list[Delivery] = []
         seen = 0
         enough = asyncio.Event()
@@ -91,8 +120,12 @@ class Notes:
         def look(note: Delivery) -> None:
             nonlocal seen
             seen += 1
-            if note.message.headers.get(IDENTITY) == identity:
+            named = note.message.headers.get(IDENTITY)
+            if named == identity:
                 found.append(note)
+            elif named in self._left and note.message.headers.get(INSTANCE) == self._instance:
+                note.ack()
+                self._left.discard(str(named))
             else:
                 others.append(note)
             if seen >= there:
@@ -103,9 +136,12 @@ class Notes:
         if not there:
             yield found
             return
-        subscription = await connection.subscribe(
-            self._queue, prefetch=MOST_NOTES, on_delivery=look
-        )
+        try:
+            subscription = await connection.subscribe(
+                self._queue, prefetch=MOST_NOTES, on_delivery=look
+            )
+        except TopologyMismatch as error:  # it was there a moment ago
+            raise BrokerUnavailable(str(error)) from None
         try:
             try:
                 async with asyncio.timeout(LOOK_SECONDS):
@@ -115,9 +151,19 @@ class Notes:
             await subscription.cancel()
             for note in others:
                 note.nack()
+            await self._back(connection, len(others))
             yield found
         finally:
             await subscription.close()
+
+    async def _back(self, connection: Connection, count: int) -> None:
+        """Wait until so many can be seen again: the next look would miss those on their way."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + LOOK_SECONDS
+        while count and await self._count(connection) < count:
+            if loop.time() > end:  # another replica looks at them, or has taken its own away
+                return
+            await asyncio.sleep(BACK_SECONDS)
 
     async def _count(self, connection: Connection) -> int:
         try:

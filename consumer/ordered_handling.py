@@ -1,5 +1,6 @@
 """What an ordered home does with a delivery: find its lane, run it, and a suspect with a note."""
 
+import asyncio
 from contextlib import suppress
 from itertools import count
 
@@ -10,10 +11,12 @@ from common.history import History
 from common.message import Delivery
 from common.stopping import to_its_end
 from consumer.attempt import Attempts
-from consumer.notes import Notes, identity_of
+from consumer.failure import Failure
+from consumer.in_place import identity_of
+from consumer.notes import Notes
 from consumer.ordered_intake import InHand
 from consumer.process import RETURNS, Process
-from consumer.suspicion import returns_of, suspected_in_place
+from consumer.suspicion import crashed_in_place, returns_of, suspected_in_place
 
 AGAIN_SECONDS = 1.0
 """When no note could be left."""
@@ -37,22 +40,38 @@ class OrderedHandling:
         alone = suspected_in_place(returns)
         if not self._keyed:
             return InHand(delivery, "", alone, at)
-        read = self._attempts.read(delivery, History.of(delivery))
+        try:
+            read = self._attempts.read(delivery, History.of(delivery))
+        except Exception:  # noqa: BLE001 - a bug of ours; its own run meets it again, and counts it
+            return InHand(delivery, f"\0{next(self._numbers)}", alone, at)
         key = ordering_key(read) if isinstance(read, Event) else None
         return InHand(delivery, key or f"\0{next(self._numbers)}", alone, at, read)
 
     async def __call__(self, one: InHand) -> float | None:
         """Handle it; seconds where it is to be handled again after so long."""
         if not one.alone:
-            return await self._process(one.delivery, one.read)
-        identity = identity_of(one.delivery)
+            return await self._process(one.delivery, self._read(one))
+        identity, began = identity_of(one.delivery), False
         try:
-            deaths = await self._notes.begun(identity)
-        except BrokerUnavailable:
-            return AGAIN_SECONDS
-        try:
-            return await self._process(one.delivery, one.read, deaths)
+            try:
+                # To its end: a note that was written must be taken away.
+                deaths = await to_its_end(self._notes.begun(identity))
+            except BrokerUnavailable:
+                return AGAIN_SECONDS
+            began = True
+            read = self._read(one) if crashed_in_place(deaths) is None else None
+            return await self._process(one.delivery, read, deaths)
+        except asyncio.CancelledError:
+            began = True
+            raise
         finally:
-            with suppress(BrokerUnavailable):
-                # Also when the drain has cancelled this: a note that stays counts as a death.
-                await to_its_end(self._notes.ended(identity))
+            if began:
+                with suppress(BrokerUnavailable):
+                    # Also when the drain has cancelled this: a note that stays counts as a death.
+                    await to_its_end(self._notes.ended(identity))
+
+    def _read(self, one: InHand) -> Event | Failure:
+        """Read it once: one without an id is given one, and must keep it while it is held."""
+        if one.read is None:
+            one.read = self._attempts.read(one.delivery, History.of(one.delivery))
+        return one.read

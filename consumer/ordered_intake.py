@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from common.broker import Connection, Subscription
 from common.errors import BrokerUnavailable, TopologyMismatch
+from common.event import Event
 from common.homes import Home
 from common.logs import get_logger
 from common.message import Delivery
@@ -21,11 +22,12 @@ from common.probes import Health
 from common.stopping import asked_to_stop
 from common.topology import suspects_name
 from consumer.calling import stop
+from consumer.failure import Failure
 from consumer.intake import READY, begun
 from consumer.lanes import ByKey
 from consumer.shares import Shares
 
-LOOK_SECONDS = 2.0
+LOOK_SECONDS = 1.5
 """Between two looks at the partitions, and at what is in hand for long."""
 SOON_SECONDS = 0.2
 LOOKS_SOON = 10
@@ -43,8 +45,8 @@ class InHand:
     """Whether nothing may run beside it."""
     at: float
     """When it arrived, by the loop's clock."""
-    read: Any = field(default=None)
-    """The event, where the key was read out of it."""
+    read: Event | Failure | None = field(default=None)
+    """What it was read as, once it was."""
 
 
 class Handling(Protocol):
@@ -106,6 +108,7 @@ class OrderedIntake:
         if not self._draining.is_set():
             self._connection = connection
             self._subscriptions = {}
+            self._shares.anew()
             try:
                 await self._consume(connection)
             finally:
@@ -210,7 +213,10 @@ class OrderedIntake:
         self._leaving = True
         try:
             while living := [t for t, one in self._running.items() if one.delivery.alive()]:
-                await asyncio.wait(living, return_when=asyncio.FIRST_COMPLETED)
+                # Lost meanwhile, there is nothing to wait for.
+                ends = [one.ended for one in self._subscriptions.values() if one.alive()]
+                waited: list[asyncio.Future[Any]] = [*living, *ends]
+                await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
                 if asked_to_stop():
                     raise asyncio.CancelledError
             if not self._draining.is_set():  # else it is the drain that leaves
@@ -234,7 +240,6 @@ class OrderedIntake:
         try:
             await self._over
         finally:
-            self._leaving = True
             for task in self._running:
                 stop(task)
             if self._running:
@@ -247,14 +252,13 @@ class OrderedIntake:
         self._pump()
 
     def _pump(self) -> None:
-        if self._leaving or self._draining.is_set():
-            return
-        while self._lanes.running < self._concurrency:
+        while self._may_begin() and self._lanes.running < self._concurrency:
             one = self._lanes.take()
             if one is None:
                 return
             if not one.delivery.alive():
                 self._lanes.done(one)
+                self._in_hand.pop(one, None)
                 continue
             task = begun(self._handling(one), loop=self._loop, name=one.key)
             if task.done():
@@ -263,6 +267,9 @@ class OrderedIntake:
                 self._running[task] = one
                 task.add_done_callback(self._finished)
 
+    def _may_begin(self) -> bool:
+        return not (self._leaving or self._draining.is_set() or self._over.done())
+
     def _finished(self, task: "asyncio.Task[float | None]") -> None:
         self._end(task, self._running.pop(task))
         self._pump()
@@ -270,7 +277,6 @@ class OrderedIntake:
     def _end(self, task: "asyncio.Task[float | None]", one: InHand) -> None:
         error = None if task.cancelled() else task.exception()
         if error is not None and not self._over.done():
-            self._leaving = True
             self._over.set_exception(error)
         again = None if task.cancelled() or error is not None else task.result()
         if again is not None and one.delivery.alive():

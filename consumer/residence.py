@@ -16,7 +16,7 @@ async def residence(connection: Connection, home: Home) -> Home | None:
     Raises TopologyMismatch when the group lives elsewhere or has not yet moved here to the end.
     """
     group = home.group
-    others = [one for one in homes_of(group) if one != home and await _is_there(connection, one)]
+    others = [one for one in await homes_there(connection, group) if one != home]
     for other in others:
         if await _is_moving_to(connection, other):
             return other
@@ -34,6 +34,11 @@ async def residence(connection: Connection, home: Home) -> Home | None:
             "`tidings topology migrate` (docs/ordering.md)"
         )
     return None
+
+
+async def homes_there(connection: Connection, group: str) -> list[Home]:
+    """Return the homes of the group that are there, and may be seen; most have one."""
+    return [home for home in homes_of(group) if await _is_there(connection, home)]
 
 
 async def _is_there(connection: Connection, home: Home) -> bool:

@@ -42,6 +42,10 @@ class Shares:
         self._adopted_among = 0
         """How many replicas there were when this one took more than its share."""
 
+    def anew(self) -> None:
+        """Begin on a new connection: who had what meanwhile was not seen."""
+        self._alone_since = {}
+
     def look(self, mine: AbstractSet[str], consumers: Mapping[str, int], replicas: int) -> Share:
         """Say what follows from a look; `consumers`: of each partition that is not `mine`."""
         now = self._clock()
@@ -58,7 +62,7 @@ class Shares:
         left = [one for one in free[room:] if now - self._alone_since[one] >= ADOPT_SECONDS]
         if left:
             self._adopted_among = replicas
-        return Share(take=(*take, *left))
+        return Share(take=(*take, *left[:1]))  # one at a time: others look, too
 
     def _lately(self, replicas: int, now: float) -> int:
         """Return how many there were lately at most."""

@@ -39,7 +39,7 @@ REASONS = {
     Reason.REJECTED: "the handler raised `Reject`",
     Reason.UNRECOVERABLE: "the handler raised a type that its policy calls unrecoverable",
     Reason.ATTEMPTS_SPENT: "the handler failed as often as its policy allows",
-    Reason.TOO_OLD: "its policy's `max_age` was over, or it was snoozed for a day in all",
+    Reason.TOO_OLD: "its policy's `max_age` or `TIDINGS_MAX_AGE` was over, or a day of snoozes",
     Reason.EXPIRED: "its `expirytime` was over before a handler could start",
     Reason.CONFLICT: "another event with the same source and id, and other content, came before",
     Reason.CRASHED: "it was in the hands of processes that died (not yet given)",

@@ -96,7 +96,7 @@ class Experiment:
                 sent = broker.take(self._entry.queue)
                 events = copies.events(sent, self._what, type_is_key=self._entry.type_is_key)
                 for one in events:
-                    broker.fill(one, 1)
+                    broker.fill((one,), 1)
                 wanted = sum(one.routing_key == sent.routing_key for one in events)
                 waiting = broker.wait_for_depth(self._entry.queue, wanted.__eq__, 10)
                 if waiting != wanted:

@@ -150,6 +150,10 @@ class Connection:
         self._end(reason)
         await self._lane.ended
 
+    async def release(self, name: str) -> None:
+        """Let another connection hold a name that this one holds."""
+        await self._while_open(self._declarer.release(name))
+
     async def close(self) -> None:
         """Close in good order; a peer that does not answer is dropped."""
         self._watcher.cancel()

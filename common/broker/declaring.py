@@ -113,6 +113,15 @@ class Declarer:
                 raise BrokerUnavailable(_lost(error)) from None
             return True
 
+    async def release(self, name: str) -> None:
+        """Give up a name that this connection holds. Raises BrokerUnavailable."""
+        async with self._one, lost_is_unavailable():
+            channel = await self._open()
+            try:
+                await channel.queue_delete(name, timeout=RPC_SECONDS)
+            except _LOST as error:
+                raise BrokerUnavailable(_lost(error)) from None
+
     async def _declare(self, topology: Topology) -> None:
         for exchange in topology.exchanges:
             await self._step(f"exchange '{exchange.name}'", self._declare_exchange, exchange)

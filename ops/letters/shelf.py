@@ -26,8 +26,8 @@ class Shelf:
     """(delivery, id for a message that has none) -> the message as it is sent again."""
     destination: str
     """Where replayed messages go, in words."""
-    must_exist: str | None = None
-    """The queue without which a replay makes no sense."""
+    group: str | None = None
+    """The group without which a replay makes no sense."""
 
     def counted(self, count: int) -> str:
         """Say how many, as in `1 dead letter of group 'x'`."""
@@ -49,8 +49,8 @@ def dead_shelf(group: str) -> Shelf:
         plural=f"dead letters of group '{group}'",
         letter_of=lambda delivery: dead_letter(delivery, group),
         again=again,
-        destination=f"queue '{group}'",
-        must_exist=group,
+        destination="that group alone",
+        group=group,
     )
 
 

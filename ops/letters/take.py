@@ -3,8 +3,9 @@
 import asyncio
 
 from common.broker import Connection, connect
-from common.errors import EXIT_FAILED, EXIT_OK, BrokerUnavailable, TidingsError
+from common.errors import EXIT_FAILED, EXIT_OK, BrokerUnavailable, TidingsError, TopologyMismatch
 from common.service import say_error
+from consumer.residence import homes_there
 from ops.command import Stop, say
 from ops.letters.desk import LOOKING_WINDOW, Desk, matching
 from ops.letters.letter import Kinds, Letter, Wanted
@@ -32,8 +33,11 @@ async def replay(desk: Desk, order: Order, *, dry_run: bool, as_json: bool, stop
 
     # Two connections: a broker that blocks publishing stops reading the acks of the same one.
     async with connect(desk.uri, name=f"tidings: replay of {shelf.queue}") as publisher:
-        if shelf.must_exist is not None:
-            await publisher.depth(shelf.must_exist)
+        if shelf.group is not None and not await homes_there(publisher, shelf.group):
+            raise TopologyMismatch(
+                f"group '{shelf.group}' has no queue, or this user may not see it: start a "
+                "consumer of that group once"
+            )
         async with desk.scan(WINDOW, stop) as found:
             run = Replay(shelf, order, publisher, tally, on_sent)
             async with shown("replay", total=found.depth, done=lambda: (tally.looked, tally.sent)):

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from common.topology import dead_name
-from consumer import main as consumer_main
+from consumer import wiring
 from support.broker import Broker
 from support.names import Names
 from support.processes import sample_in
@@ -22,7 +22,7 @@ PATIENT = RetryPolicy(attempts=3, first_delay=1.0, factor=1.0, max_age=600.0)
 def set_clock(monkeypatch: pytest.MonkeyPatch, hours: int) -> None:
     """Let consumers that start from now on be ahead by so many hours."""
     skewed = SimpleNamespace(time_ns=lambda: time.time_ns() + hours * HOUR_NS)
-    monkeypatch.setattr(consumer_main, "time", skewed)
+    monkeypatch.setattr(wiring, "time", skewed)
 
 
 @pytest.mark.fault("C45")

@@ -60,9 +60,7 @@ class Stopping:
         return any("stop its consumers now" in line for line in self.lines)
 
 
-@pytest.mark.parametrize(
-    ("before", "after"), [("any", "fifo"), ("fifo", "key4"), ("key4", "key8"), ("key8", "any")]
-)
+@pytest.mark.parametrize(("before", "after"), [("any", "fifo"), ("key4", "key8")])
 async def test_each_event_is_handled_once_and_those_of_the_old_home_came_first(
     broker: Broker, names: Names, before: str, after: str
 ) -> None:
@@ -89,7 +87,7 @@ class CtrlC(Exception):
     """Somebody interrupts it after a step."""
 
 
-@pytest.mark.parametrize(("before", "after"), [("any", "key4"), ("key4", "fifo")])
+@pytest.mark.parametrize(("before", "after"), [("key4", "any")])
 async def test_interrupted_after_each_step_and_run_again_it_loses_and_doubles_nothing(
     broker: Broker, names: Names, before: str, after: str
 ) -> None:

@@ -4,7 +4,15 @@ import pytest
 
 from consumer.failure import Cause, Failure
 from consumer.outcome import Isolate, Release
-from consumer.suspicion import alone, handed_back, returns_of, suspected
+from consumer.suspicion import (
+    DEATHS_ALONE,
+    alone,
+    crashed_in_place,
+    handed_back,
+    returns_of,
+    suspected,
+    suspected_in_place,
+)
 
 NEW, OLD = (4, 3), (3, 10)
 
@@ -27,6 +35,29 @@ def test_what_came_back_too_often_is_suspected(
     *, returns: int, version: tuple[int, int], is_suspect: bool
 ) -> None:
     assert suspected(returns, version) is is_suspect
+
+
+@pytest.mark.parametrize(
+    ("returns", "is_suspect"), [(0, False), (1, False), (4, False), (5, True), (1000, True)]
+)
+def test_where_each_change_of_the_consumer_is_a_return_it_takes_five_on_every_version(
+    *, returns: int, is_suspect: bool
+) -> None:
+    assert suspected_in_place(returns) is is_suspect
+
+
+@pytest.mark.parametrize("deaths", range(DEATHS_ALONE))
+def test_in_its_place_it_runs_at_once_until_three_processes_ended(deaths: int) -> None:
+    assert crashed_in_place(deaths) is None
+
+
+@pytest.mark.parametrize("deaths", [3, 4, 900])
+def test_in_its_place_too_three_deaths_alone_are_enough(deaths: int) -> None:
+    found = crashed_in_place(deaths)
+
+    assert found is not None
+    assert found.cause is Cause.CRASHED
+    assert f"its process ended {deaths} times while it handled this event alone" in found.message
 
 
 @pytest.mark.parametrize(
