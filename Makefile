@@ -31,7 +31,7 @@ env:  ## .env files with a random password, for compose and k8s/overlays/dev
 # with TEST_AMQP_URI all serial ones are deselected.
 test: $(VENV)/.dev-stamp  ## all tests, on the broker versions that are there
 	@failed=0; \
-	$(PYTEST) -n $(WORKERS) -m "not serial" $(APART) --junitxml=$(REPORTS)/parallel.xml || failed=1; \
+	$(PYTEST) -n $(WORKERS) --dist worksteal -m "not serial" $(APART) --junitxml=$(REPORTS)/parallel.xml || failed=1; \
 	$(PYTEST) -n 2 -m serial $(APART) --junitxml=$(REPORTS)/serial.xml || test $$? -eq 5 || failed=1; \
 	exit $$failed
 

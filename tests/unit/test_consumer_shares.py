@@ -27,10 +27,11 @@ def free(*names: str, taken: Iterable[str] = ()) -> dict[str, int]:
 
 
 def adopted(shares: Shares, clock: Clock, replicas: int) -> set[str]:
-    """Let `shares` take its two of four, and then the two that nobody else takes."""
+    """Let `shares` take its two of four, and then, one a look, those that nobody takes."""
     assert shares.look(set(), free(*P4), replicas) == Share(take=("p0", "p1"))
     clock.now += ADOPT_SECONDS
-    assert shares.look({"p0", "p1"}, free("p2", "p3"), replicas) == Share(take=("p2", "p3"))
+    assert shares.look({"p0", "p1"}, free("p2", "p3"), replicas) == Share(take=("p2",))
+    assert shares.look({"p0", "p1", "p2"}, free("p3"), replicas) == Share(take=("p3",))
     return set(P4)
 
 
