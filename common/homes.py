@@ -114,6 +114,11 @@ def looking_name(group: str) -> str:
     return f"{group}.looking"
 
 
+def sharing_name(group: str) -> str:
+    """Name the exclusive queue of the replica that takes partitions."""
+    return f"{group}.sharing"
+
+
 def moving_name(group: str, home: Home) -> str:
     """Name the exchange that is there while `tidings topology migrate` moves a group to a home."""
     return f"{group}.to-{home.name}"

@@ -20,12 +20,11 @@ from common.message import Delivery
 from common.metrics import Metrics
 from common.probes import Health
 from common.stopping import asked_to_stop
-from common.topology import suspects_name
 from consumer.calling import stop
 from consumer.failure import Failure
 from consumer.intake import READY, begun
 from consumer.lanes import ByKey
-from consumer.shares import Shares
+from consumer.sharing import Sharing
 
 LOOK_SECONDS = 1.5
 """Between two looks at the partitions, and at what is in hand for long."""
@@ -83,12 +82,7 @@ class OrderedIntake:
         self._health = health
         self._metrics = metrics
         self._loop = asyncio.get_running_loop()
-        start = random.randrange(1000)  # noqa: S311 - spread, no secret
-        partitions = home.queue_names[:-1] if home.partitions else ()
-        self._members = suspects_name(home.group)
-        """A queue that all replicas consume: of one with a single active consumer the broker counts
-        only that. Suspects stay in their places, so there is nothing in it."""
-        self._shares = Shares(partitions, self._loop.time, start)
+        self._sharing = Sharing(home, metrics) if home.partitions else None
         self._lanes = ByKey[InHand](lambda one: one.key, lambda one: one.alone)
         self._in_hand: dict[InHand, None] = {}
         """Unsettled on the living connection, the oldest first."""
@@ -108,7 +102,6 @@ class OrderedIntake:
         if not self._draining.is_set():
             self._connection = connection
             self._subscriptions = {}
-            self._shares.anew()
             try:
                 await self._consume(connection)
             finally:
@@ -138,9 +131,10 @@ class OrderedIntake:
             self._over.set_result(None)
 
     async def _consume(self, connection: Connection) -> None:
-        home = self._home
-        if home.partitions:
-            await self._subscribe(connection, self._members)
+        home, sharing = self._home, self._sharing
+        if sharing is not None:
+            sharing.anew()
+            await self._subscribe(connection, sharing.members)
             await self._subscribe(connection, home.others)
         else:
             await self._subscribe(connection, home.entrance)
@@ -149,7 +143,10 @@ class OrderedIntake:
         looks = 0
         while not self._draining.is_set():
             looks += 1
-            why = await self._share(connection) if home.partitions else ""
+            why = ""
+            if sharing is not None:
+                mine = self._subscriptions.keys()
+                why = await sharing.step(connection, mine, self._subscribe)
             if not why and self._is_due():
                 why = "to take anew what has been in hand for long"
             if why:
@@ -172,29 +169,6 @@ class OrderedIntake:
         except TopologyMismatch as error:
             # It was there a moment ago: the next connection's preparation makes it, or says so.
             raise BrokerUnavailable(str(error)) from None
-
-    async def _share(self, connection: Connection) -> str:
-        """Take partitions that are free; return why to leave, if so."""
-        mine = self._subscriptions.keys() - {self._home.others, self._members}
-        try:
-            replicas = await connection.consumers(self._members)
-            counts = {
-                queue: await connection.consumers(queue)
-                for queue in self._home.queue_names[:-1]
-                if queue not in mine
-            }
-        except TopologyMismatch as error:
-            raise BrokerUnavailable(str(error)) from None
-        found = self._shares.look(mine, counts, replicas)
-        if found.leave:
-            return f"to share the partitions among {replicas}"
-        for queue in found.take:
-            await self._subscribe(connection, queue)
-        if found.take:
-            held = len(mine) + len(found.take)
-            self._metrics.partitions.set(held)
-            self._log.info("partitions_taken", held=held, replicas=replicas)
-        return ""
 
     def _is_due(self) -> bool:
         oldest = next(iter(self._in_hand), None)

@@ -1,8 +1,8 @@
 """Which partitions this replica takes, so that all replicas have about as many. PURE.
 
 Nobody assigns them. Each replica counts the replicas and the consumers of the partitions, takes
-what nobody has up to its fair share, and leaves when it has more. Two that take one partition at
-once do no harm: its queue has a single active consumer, the other stands by.
+what nobody has up to its fair share, and leaves when it has more. That no two take
+the same is up to who carries it out; each queue has a single active consumer, so it would do no harm.
 """
 
 from collections import deque

@@ -39,7 +39,7 @@ def least_rights(group: str) -> tuple[Rights, ...]:
         ),
         Rights(
             "consumer",
-            rf"^{mine}\.looking$",  # an exclusive queue: which replica looks at the notes
+            rf"^{mine}\.(looking|sharing)$",  # exclusive queues: which replica looks, or takes
             rf"^{mine}\.(dead|suspects|begun|delay\..*)$",
             # Its queues, in whichever home; and to see that the group lives or moves elsewhere.
             rf"^{mine}(\.(suspects|begun|fifo|key[0-9]+(\..*)?|to-.*))?$",

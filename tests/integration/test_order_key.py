@@ -178,6 +178,21 @@ async def test_replicas_share_the_partitions_as_they_come_and_go(
     assert await broker.messages(dead_name(names.group)) == 0
 
 
+async def test_replicas_that_start_together_take_each_partition_once(
+    broker: Broker, names: Names
+) -> None:
+    journal = Journal()
+    given: dict[str, Any] = {"order": "key", "partitions": 16}
+    async with AsyncExitStack() as stack:
+        mains = []
+        for _ in range(3):
+            other = consuming(broker.uri, names.group, journal.handler(), ready=False, **given)
+            mains.append(await stack.enter_async_context(other))
+        await until(lambda: sorted(held(mains)) == [4, 6, 6], within=30)
+        await publish(broker.uri, *range(5))
+        await until(lambda: journal.count == 100)
+
+
 @pytest.mark.harms
 async def test_after_cut_connections_no_key_is_out_of_order(broker: Broker, names: Names) -> None:
     journal = Journal()

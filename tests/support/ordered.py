@@ -66,6 +66,13 @@ class Line:
     async def consumers(self, queue: str) -> int:
         return self.counts[queue]
 
+    async def hold(self, name: str) -> bool:
+        assert name
+        return True
+
+    async def release(self, name: str) -> None:
+        assert name
+
     async def drop(self, reason: str) -> None:
         self.did.append(f"drop: {reason}")
         self.lose()
