@@ -2,7 +2,7 @@
 
 Nobody assigns them. Each replica counts the replicas and the consumers of the partitions, takes
 what nobody has up to its fair share, and leaves when it has more. That no two take
-the same is up to who carries it out; each queue has a single active consumer, so it would do no harm.
+the same is up to who carries it out; as each queue has a single active consumer, it does no harm.
 """
 
 from collections import deque
