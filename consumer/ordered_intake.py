@@ -104,7 +104,15 @@ class OrderedIntake:
             self._subscriptions = {}
             try:
                 await self._consume(connection)
+            except (
+                BrokerUnavailable
+            ) as error:  # of one queue, perhaps: the others are left in order
+                if not connection.closed.is_set():
+                    await self._leave(connection, str(error))
+                raise
             finally:
+                if not (self._draining.is_set() or connection.closed.is_set()):
+                    await connection.drop("the service ends")  # a close would break the order
                 self._forget()
         if asked_to_stop():  # an RPC may have swallowed the cancellation
             raise asyncio.CancelledError
@@ -157,8 +165,6 @@ class OrderedIntake:
                     return
                 self._health.set(READY, reason)
                 self._log.warning("subscription_ended", queue=home.entrance, reason=reason)
-                if not connection.closed.is_set():
-                    await self._leave(connection, reason)
                 raise BrokerUnavailable(reason)
 
     async def _subscribe(self, connection: Connection, queue: str) -> None:

@@ -223,6 +223,33 @@ async def test_what_is_held_for_long_is_taken_anew_before_the_broker_gives_it_aw
     assert [i for i, _ in runs if i != "e1"] == ["e0", "e2", "e3", "e4"]
 
 
+@each_ordered
+@pytest.mark.fault("C26")
+async def test_a_deleted_queue_is_noticed_and_made_anew(
+    broker: Broker, names: Names, order: str
+) -> None:
+    handled: list[str] = []
+
+    @handler("order.created")
+    async def charge(event: Event) -> None:
+        handled.append(event.id)
+
+    home = home_of(names.group, "key" if order == "key" else "fifo", 2)
+    given: dict[str, Any] = {"order": order, "partitions": 2}
+    async with (
+        consuming(broker.uri, names.group, charge, **given) as main,
+        Producer(broker.uri) as producer,
+    ):
+        await producer.publish("order.created", 1, id="before", key="k")
+        await until(lambda: handled == ["before"])
+        for queue in home.queue_names[:1]:
+            await broker.delete_queue(queue)
+        await until(lambda: _reconnects(main) >= 1 and main.health.ready, within=15)
+        for number in range(10):
+            await producer.publish("order.created", number, id=f"e{number}", key=f"k{number}")
+        await until(lambda: len(handled) == 11)
+
+
 async def test_a_consumer_of_another_order_is_refused_while_the_group_lives(
     broker: Broker, names: Names, shop: Path
 ) -> None:

@@ -46,9 +46,10 @@ def test_only_settings_read_the_environment_in_the_services(graph: grimp.ImportG
     assert readers == []
 
 
-def test_the_guarantees_name_tests_that_exist() -> None:
-    """Each promise in docs/guarantees.md stands beside the test that proves it."""
-    text = (ROOT / "docs" / "guarantees.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize("page", ["guarantees.md", "ordering.md"])
+def test_the_promises_name_tests_that_exist(page: str) -> None:
+    """Each promise stands beside the test that proves it."""
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
     named = set(re.findall(r"`(test_\w+)`", text))
     written = {
         node.name
