@@ -248,7 +248,10 @@ class OrderedIntake:
                 task.add_done_callback(self._finished)
 
     def _may_begin(self) -> bool:
-        return not (self._leaving or self._draining.is_set() or self._over.done())
+        if self._leaving or self._draining.is_set() or self._over.done():
+            return False
+        # After a silence the broker may have given to others what is in hand.
+        return self._connection is not None and not self._connection.silent
 
     def _finished(self, task: "asyncio.Task[float | None]") -> None:
         self._end(task, self._running.pop(task))

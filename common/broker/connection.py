@@ -59,6 +59,14 @@ class Connection:
         """The broker's own words for it; empty when it is not blocked."""
         return self._lane.blocked
 
+    @property
+    def silent(self) -> bool:
+        """Whether it is to be given up: after so long without a byte the broker may have done so.
+
+        A process that was stopped, or whose loop was blocked, sees it before it sees the end.
+        """
+        return self._lane.silent_for() > SILENCE_SECONDS
+
     def when_blocked(self, told: Callable[[str], None]) -> None:
         """Call `told` with the reason when the broker blocks us, with "" when it does no more."""
         self._lane.on_blocked = told
@@ -184,7 +192,7 @@ class Connection:
         """Drop a silent peer."""
         while True:
             await asyncio.sleep(WATCH_SECONDS)
-            if self._lane.silent_for() > SILENCE_SECONDS:
+            if self.silent:
                 self._end(f"no sign of life for {SILENCE_SECONDS} s")
                 self._lane.abort()
                 return

@@ -50,6 +50,7 @@ class Line:
     """Stands for a connection; `counts` are the consumers that the broker sees."""
 
     def __init__(self) -> None:
+        self.silent = False
         self.closed = asyncio.Event()
         self.channels: dict[str, Channel] = {}
         self.counts: Counter[str] = Counter()
