@@ -5,17 +5,16 @@ ended. The notes lie in the queue `GROUP.begun`, and whoever needs one looks thr
 """
 
 import asyncio
-import random
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from uuid import uuid4
 
 from common.broker import Connection, Supervisor
-from common.errors import AccessRefused, BrokerUnavailable, TopologyMismatch
+from common.errors import BrokerUnavailable, TopologyMismatch
 from common.homes import begun_name, looking_name
-from common.logs import get_logger
 from common.message import Confirmed, Delivery, Message, Publishing
 from consumer.suspicion import DEATHS_ALONE
+from consumer.turn import turn
 
 IDENTITY = "tidings-begun"
 DEATHS = "tidings-deaths-alone"
@@ -25,8 +24,6 @@ KEPT_SECONDS = 24 * 3600.0
 MOST_NOTES = 1000
 LOOK_SECONDS = 1.0
 """For the notes that were counted to arrive; another replica may be looking at them just now."""
-TURN_SECONDS = 0.05
-"""Between two tries to be the one that looks."""
 BACK_SECONDS = 0.02
 """Between two looks at whether the notes of others are back."""
 
@@ -89,27 +86,10 @@ class Notes:
             raise BrokerUnavailable("the connection was lost")
         async with (
             self._one,
-            self._turn(connection),
+            turn(connection, looking_name(self._group), waits=True),
             self._look(connection, identity) as found,
         ):
             yield found
-
-    @asynccontextmanager
-    async def _turn(self, connection: Connection) -> AsyncIterator[None]:
-        """Wait until no other replica looks: it would hold notes that we need."""
-        name = looking_name(self._group)
-        try:
-            while not await connection.hold(name):  # noqa: ASYNC110 - it ends in another process
-                await asyncio.sleep(TURN_SECONDS * (0.5 + random.random()))  # noqa: S311 - spread, no secret
-        except AccessRefused as error:
-            get_logger().warning("notes_without_a_turn", reason=str(error))
-            yield
-            return
-        try:
-            yield
-        finally:
-            with suppress(BrokerUnavailable):  # it ends with the connection
-                await connection.release(name)
 
     @asynccontextmanager
     async def _look(self, connection: Connection, identity: str) -> AsyncIterator[list[Delivery]]:

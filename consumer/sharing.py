@@ -6,17 +6,17 @@ partition at once would never know: whoever takes holds a name meanwhile, and lo
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from collections.abc import Set as AbstractSet
-from contextlib import asynccontextmanager, suppress
 
 from common.broker import Connection
-from common.errors import AccessRefused, BrokerUnavailable, TopologyMismatch
+from common.errors import BrokerUnavailable, TopologyMismatch
 from common.homes import Home, sharing_name
 from common.logs import get_logger
 from common.metrics import Metrics
 from common.topology import suspects_name
 from consumer.shares import Share, Shares
+from consumer.turn import turn
 
 Subscribe = Callable[[Connection, str], Awaitable[None]]
 
@@ -53,8 +53,9 @@ class Sharing:
             return f"to share the partitions among {replicas}"
         if not found.take:
             return ""
-        async with self._turn(connection) as turn:
-            if turn:
+        # Where it is another one's turn, there will be another look soon.
+        async with turn(connection, self._name, waits=False) as ours:
+            if ours:
                 found, replicas = await self._look(connection, mine)
                 for queue in found.take:
                     await subscribe(connection, queue)
@@ -74,19 +75,3 @@ class Sharing:
         except TopologyMismatch as error:
             raise BrokerUnavailable(str(error)) from None
         return self._shares.look(mine, counts, replicas), replicas
-
-    @asynccontextmanager
-    async def _turn(self, connection: Connection) -> AsyncIterator[bool]:
-        """Tell whether it is our turn to take; if not, there will be another look soon."""
-        try:
-            turn = await connection.hold(self._name)
-        except AccessRefused as error:
-            self._log.warning("partitions_taken_without_a_turn", reason=str(error))
-            yield True
-            return
-        try:
-            yield turn
-        finally:
-            if turn:
-                with suppress(BrokerUnavailable):  # it ends with the connection
-                    await connection.release(self._name)
