@@ -249,6 +249,8 @@ async def test_a_deleted_queue_is_noticed_and_made_anew(
             await producer.publish("order.created", number, id=f"e{number}", key=f"k{number}")
         await until(lambda: len(handled) == 11)
 
+    assert sorted(handled) == sorted(["before", *(f"e{number}" for number in range(10))])
+
 
 async def test_a_consumer_of_another_order_is_refused_while_the_group_lives(
     broker: Broker, names: Names, shop: Path

@@ -191,6 +191,8 @@ async def test_replicas_that_start_together_take_each_partition_once(
         await until(lambda: sorted(held(mains)) == [4, 6, 6], within=30)
         await publish(broker.uri, *range(5))
         await until(lambda: journal.count == 100)
+        assert sum(held(mains)) == 16
+    assert all(journal.numbers(key) == [*range(5)] for key in KEYS)
 
 
 @pytest.mark.harms
